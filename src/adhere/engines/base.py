@@ -1,0 +1,64 @@
+"""The engine protocol, and the addresses that engines are chosen by."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from adhere.errors import SettingsError
+from adhere.records import Completion, Request, Score, ScoreRequest
+
+
+class Engine(Protocol):
+    """Answers requests. Replies come in any order and are joined by id.
+
+    Batching, concurrency, retries and back-pressure live inside the engine. A
+    request that fails comes back with `error` set; only what makes all work
+    impossible (no model, no server) raises EngineError, and does so before work
+    starts, from `check`.
+    """
+
+    name: str
+    """What the cache and every `Origin` know the model by."""
+
+    def check(self) -> None:
+        """Raise EngineError now if the model or server cannot be used at all."""
+        ...
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]: ...
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+        """Log-likelihoods of given answers; EngineError where the engine has none to give."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        ...
+
+
+def open_engine(address: str) -> Engine:
+    """The engine at `address`; nothing heavy is loaded before the first request.
+
+    `openvino:NAME`, `transformers:NAME[+ADAPTER_FOLDER]`, `http://HOST:PORT/v1#MODEL`,
+    `scripted:FILE`. Raises SettingsError for an address of no known kind.
+    """
+    kind, _, rest = address.partition(":")
+    if kind in ("http", "https"):
+        from adhere.engines.http import HttpEngine
+
+        return HttpEngine(address)
+    if kind == "openvino" and rest:
+        from adhere.engines.openvino import OpenVINOEngine
+
+        return OpenVINOEngine(rest)
+    if kind == "transformers" and rest:
+        from adhere.engines.transformers import TransformersEngine
+
+        name, _, adapter = rest.partition("+")
+        return TransformersEngine(name, adapter or None)
+    if kind == "scripted" and rest:
+        from adhere.engines.scripted import ScriptedEngine
+
+        return ScriptedEngine.from_file(rest)
+    raise SettingsError(
+        f"'{address}' is no engine address; write openvino:NAME, transformers:NAME, "
+        "http://HOST:PORT/v1#MODEL or scripted:FILE."
+    )

@@ -1,0 +1,69 @@
+"""Progress that a person sees: bars on a terminal, quiet elsewhere."""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """What stages report to. `NoProgress` serves scripts and tests."""
+
+    def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
+        """Pass `items` on, counting them towards `total`."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Say one thing worth a line of the log."""
+        ...
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
+        yield from items
+
+    def note(self, message: str) -> None:
+        pass
+
+
+class ConsoleProgress:
+    """Rich bars with counts and time left on a terminal; one plain line a task elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+
+    def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
+        if not self._console.is_terminal:
+            yield from items
+            self.note(f"{what}: {total} done")
+            return
+        with self._bar() as bar:
+            task = bar.add_task(what, total=total)
+            for item in items:
+                yield item
+                bar.advance(task)
+
+    def note(self, message: str) -> None:
+        self._console.print(f"  {message}", markup=False)
+
+    @contextmanager
+    def _bar(self) -> "Generator[RichProgress]":
+        from rich import progress as rich
+
+        columns = (
+            rich.TextColumn("  {task.description}"),
+            rich.BarColumn(),
+            rich.MofNCompleteColumn(),
+            rich.TimeElapsedColumn(),
+            rich.TimeRemainingColumn(),
+        )
+        with rich.Progress(*columns, console=self._console) as bar:
+            yield bar

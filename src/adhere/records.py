@@ -1,0 +1,256 @@
+"""What exists: the typed records that travel from one stage to the next.
+
+Records are frozen, checked when they are built, and joined by id. An id is a
+short hash of the record's content, so the same input gives the same id on every
+machine. An impossible record cannot be built: `__post_init__` raises ValueError.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+Polarity = Literal["required", "forbidden", "permitted", "aspired to"]
+Stance = Literal["explicit", "implicit"]
+Role = Literal["system", "user", "assistant"]
+Winner = Literal["a", "b", "tie"]
+
+
+def record_id(*parts: object) -> str:
+    """The first 12 hex digits of a SHA-256 over `parts`, in their order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = str(part).encode()
+        digest.update(f"{len(encoded)}:".encode() + encoded)
+    return digest.hexdigest()[:12]
+
+
+def _refuse(condition: bool, message: str) -> None:
+    if condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a generated row comes from: enough to make it again."""
+
+    parents: tuple[str, ...]
+    """Ids of the records that it was made from (clause, passage, question)."""
+    prompt: str
+    """Name and hash of the prompt, `NAME@HASH`."""
+    model: str
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One source file after reading: `text` is the normalised text that offsets refer to."""
+
+    id: str
+    name: str
+    format: str
+    sha256: str
+    """Of the file's bytes."""
+    text: str
+    language: str = "en"
+    notes: tuple[str, ...] = ()
+    """What the reader had to do to read it, in words (recovered encoding, skipped parts)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A stretch of one document: `document.text[start:end] == text`."""
+
+    id: str
+    document: str
+    text: str
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+
+    def __post_init__(self) -> None:
+        _refuse(self.end - self.start != len(self.text), "passage: offsets and text disagree")
+        _refuse(not self.text.strip(), "passage: no text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """One thing that the document values; `start:end` is the span of the document that says it."""
+
+    id: str
+    document: str
+    passage: str
+    statement: str
+    polarity: Polarity
+    stance: Stance
+    start: int
+    end: int
+    origin: Origin
+    rationale: str = ""
+    exceptions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse(not self.statement.strip(), "clause: empty statement")
+        _refuse(self.end <= self.start, "clause: empty span")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A question and its grounded answer; trains SFT."""
+
+    id: str
+    clause: str
+    kind: str
+    """The kind of question: a name from `adhere.generate.KINDS`."""
+    question: str
+    answer: str
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        _refuse(not self.question.strip() or not self.answer.strip(), "example: empty text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferencePair:
+    """Two answers to one question that differ in the value; trains DPO."""
+
+    id: str
+    clause: str
+    kind: str
+    question: str
+    chosen: str
+    rejected: str
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        _refuse(not self.question.strip(), "pair: empty question")
+        _refuse(not self.chosen.strip() or not self.rejected.strip(), "pair: empty answer")
+        _refuse(self.chosen.strip() == self.rejected.strip(), "pair: both answers are the same")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A held-out question with its reference answer; never trained on.
+
+    `contrast` is the unfaithful answer to the same question, where there is one:
+    reference and contrast together are a held-out preference pair.
+    """
+
+    id: str
+    clause: str
+    kind: str
+    question: str
+    reference: str
+    origin: Origin
+    contrast: str | None = None
+
+    def __post_init__(self) -> None:
+        _refuse(not self.question.strip() or not self.reference.strip(), "probe: empty text")
+        _refuse(self.contrast == self.reference, "probe: contrast and reference are the same")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one system answered to one probe."""
+
+    system: str
+    probe: str
+    text: str
+    finish: Literal["stop", "length"] = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one judge said of two systems' answers to one probe. `margin` is a minus b."""
+
+    probe: str
+    a: str
+    b: str
+    judge: str
+    winner: Winner
+    margin: float = 0.0
+    flipped: bool = False
+    """The judge changed its mind when the order was swapped (counted as a tie)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A record that did not go on, and why. Nothing disappears without one."""
+
+    record_id: str
+    stage: str
+    reason: str
+    """A short name to count by."""
+    detail: str = ""
+    """The text concerned, or what exactly was wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    """The completion ends before the first of these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One completion asked of an engine: `prompt` is plain text to continue, or a chat."""
+
+    id: str
+    prompt: str | tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """The engine's answer to the request of the same id; a failure is a value in `error`."""
+
+    id: str
+    text: str = ""
+    finish: Literal["stop", "length"] = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRequest:
+    """How likely is `answer` after `prefix + prompt`?
+
+    `prefix` is the part that many requests share (examples, a passage); engines
+    compute it once for all adjacent requests that have the same one. With `chat`
+    true, `prefix + prompt` is the user's turn and is wrapped in the model's chat
+    template; else it is plain text and `answer` follows it directly.
+    """
+
+    id: str
+    prompt: str
+    answer: str
+    prefix: str = ""
+    chat: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Natural-log likelihood of the answer, summed over its tokens."""
+
+    id: str
+    logprob: float = 0.0
+    tokens: int = 0
+    error: str | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean log-likelihood a token, in nats."""
+        return self.logprob / max(self.tokens, 1)

@@ -1,0 +1,198 @@
+"""Every choice that a user can make: one frozen, closed class a stage.
+
+`RunSettings` is their union and the layout of `run.toml`. The CLI's flags are
+made from these classes, so a setting is described here and nowhere else.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adhere.errors import SettingsError
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(_Settings):
+    """Which models do the work."""
+
+    teacher: str = "openvino:qwen2.5-coder-1.5b-instruct"
+    """Address of the engine that writes and scores data, e.g. http://localhost:8000/v1#NAME."""
+    student: str = "smollm2-135m-instruct"
+    """The model to align: a catalogue name, a local folder, or a hub repository."""
+    embedder: str = "all-minilm-l6-v2"
+    """The sentence-embedding model: a catalogue name, a local folder, or a hub repository."""
+
+
+class IngestSettings(_Settings):
+    """How documents become passages."""
+
+    passage_chars: Annotated[int, Field(ge=200, le=20_000)] = 900
+    """Aim for passages of this many characters; a sentence is never cut."""
+
+
+class ClausesSettings(_Settings):
+    """How passages become clauses."""
+
+    style: Literal["continue", "chat"] = "continue"
+    """Prompt style: `continue` a pattern (small teachers) or `chat` (strong teachers)."""
+    max_per_passage: Annotated[int, Field(ge=1, le=50)] = 8
+    """Keep at most this many clauses of one passage."""
+
+
+class GenerateSettings(_Settings):
+    """How many rows are generated for each clause, and how."""
+
+    style: Literal["continue", "chat"] = "continue"
+    """Prompt style: `continue` a pattern (small teachers) or `chat` (strong teachers)."""
+    examples: Annotated[int, Field(ge=0, le=100)] = 4
+    """SFT questions a clause."""
+    pairs: Annotated[int, Field(ge=0, le=100)] = 3
+    """Preference pairs a clause."""
+    probes: Annotated[int, Field(ge=1, le=100)] = 2
+    """Held-out questions a clause; their situations are kept from training."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    """Of the questions; answers are greedy."""
+    seed: int = 0
+
+
+class CurateSettings(_Settings):
+    """What is kept."""
+
+    min_grounding: float = 0.0
+    """Least grounding gain of an answer, in nats a token (docs/method.md)."""
+    min_margin: float = 0.1
+    """Least difference in grounding gain between chosen and rejected, in nats a token."""
+    near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Jaccard similarity of word 3-grams from which two questions are the same."""
+    max_length_ratio: Annotated[float, Field(ge=1)] = 2.5
+    """Longest allowed ratio of the two answers' lengths in a pair."""
+    seed: int = 0
+
+
+class _TrainSettings(_Settings):
+    epochs: Annotated[float, Field(gt=0)] = 3
+    """Passes over the data."""
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
+    """Peak; LoRA wants about ten times the rate of full tuning."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Rows an optimiser step."""
+    lora_rank: Annotated[int, Field(ge=1)] = 32
+    max_length: Annotated[int, Field(ge=32)] = 512
+    """Tokens of prompt and answer together; longer rows are counted and dropped."""
+    seed: int = 0
+
+
+class SFTSettings(_TrainSettings):
+    """Supervised fine-tuning on the examples."""
+
+
+class DPOSettings(_TrainSettings):
+    """Direct preference optimisation on the pairs."""
+
+    epochs: Annotated[float, Field(gt=0)] = 2
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Peak; below the SFT rate, so that the likelihood of good answers does not collapse."""
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    """Strength of the tie to the reference (Rafailov et al. 2023, arXiv 2305.18290)."""
+    nll_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the likelihood of the chosen answer beside the DPO loss; 0 is plain DPO."""
+
+
+class EvaluateSettings(_Settings):
+    """How the systems are compared."""
+
+    max_tokens: Annotated[int, Field(ge=8)] = 96
+    """Longest answer."""
+    retrieved: Annotated[int, Field(ge=1)] = 2
+    """Passages that `base+rag` reads."""
+    exam_pairs: Annotated[int, Field(ge=10)] = 60
+    """Pairs with a known winner that a judge must sort before it is believed."""
+    exam_floor: Annotated[float, Field(ge=0.5, lt=1)] = 0.7
+    """A judge is admitted when the lower bound of its exam accuracy is at least this."""
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    """Bootstrap resamples of an interval."""
+    seed: int = 0
+
+
+class RunSettings(_Settings):
+    """One run: `run.toml`."""
+
+    documents: tuple[str, ...] = ()
+    """Files and folders to read."""
+    models: ModelSettings = ModelSettings()
+    ingest: IngestSettings = IngestSettings()
+    clauses: ClausesSettings = ClausesSettings()
+    generate: GenerateSettings = GenerateSettings()
+    curate: CurateSettings = CurateSettings()
+    sft: SFTSettings = SFTSettings()
+    dpo: DPOSettings = DPOSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+    @classmethod
+    def read(cls, path: Path) -> "RunSettings":
+        """Read a run file.
+
+        Raises SettingsError for a file that is not TOML, an unknown key (naming
+        the nearest known one) or a value out of range.
+        """
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: not a TOML file: {error}.") from error
+        return cls.parse(data, source=str(path))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], source: str) -> "RunSettings":
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise SettingsError(_explain(error, source)) from error
+
+    def write(self, path: Path) -> None:
+        """Write only what differs from the defaults, so that the file stays readable."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".partial")
+        aside.write_text(
+            tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True)), encoding="utf-8"
+        )
+        aside.replace(path)
+
+    def merge(self, changes: dict[str, Any], source: str) -> "RunSettings":
+        """These settings with `changes` (nested as in `run.toml`) laid over them."""
+        return self.parse(_overlay(self.model_dump(exclude_defaults=True), changes), source)
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[key] = _overlay(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{source}: {place}: {first['msg']} (got {first['input']!r})."
+    known = _names(first["loc"][:-1])
+    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+    remedy = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."
+    return f"{source}: unknown setting '{place}'; {remedy}"
+
+
+def _names(parents: tuple[int | str, ...]) -> list[str]:
+    model: Any = RunSettings
+    for part in parents:
+        model = model.model_fields[str(part)].annotation
+    return sorted(model.model_fields)

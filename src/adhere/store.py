@@ -1,0 +1,136 @@
+"""A run on disk: records over JSONL, folders that appear only when they are whole, manifests."""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from adhere.errors import InputError
+from adhere.records import Dropped
+
+MANIFEST = "manifest.json"
+
+T = TypeVar("T")
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def read_records(path: Path, kind: type[T]) -> list[T]:
+    """Read one record a line.
+
+    Raises InputError naming file and line when a line is not such a record.
+    """
+    adapter = _adapter(kind)
+    records: list[T] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not there; run the stage that writes it.") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(adapter.validate_json(line, extra="forbid"))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise InputError(
+                f"{path}: line {number} is not a {kind.__name__}: {problem['msg']}. "
+                "Mend the line, or delete the folder and run the stage again."
+            ) from error
+    return records
+
+
+def write_records(path: Path, records: Iterable[Any]) -> int:
+    """Write one record a line (UTF-8, keys in the order of the fields); returns how many."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a finished stage was made from, and what it made."""
+
+    stage: str
+    key: str
+    """Hash of everything that the stage depends on; equal keys mean "up to date"."""
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    """Name -> SHA-256 of each input."""
+    outputs: dict[str, str]
+    counts: dict[str, int]
+    dropped: dict[str, int]
+    """Reason -> how many records."""
+    versions: dict[str, str]
+    seconds: float
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What else the stage wants remembered (tokens, model, losses)."""
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a finished stage folder, or None where there is none."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        return _adapter(Manifest).validate_json(path.read_bytes(), extra="forbid")
+    except ValidationError:
+        return None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = json.dumps(asdict(manifest), ensure_ascii=False, indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def fresh_folder(target: Path, *, keep_partial: bool = False) -> Generator[Path]:
+    """A folder to write into that takes the name `target` only when the block succeeds.
+
+    Work happens in `NAME.partial`. An older `target` stays until the new one is
+    whole. With `keep_partial`, what an interrupted block left is kept to resume from.
+    """
+    partial = target.with_name(target.name + ".partial")
+    if partial.exists() and not keep_partial:
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    yield partial
+    stale = target.with_name(target.name + ".stale")
+    shutil.rmtree(stale, ignore_errors=True)
+    if target.exists():
+        target.replace(stale)
+    partial.replace(target)
+    shutil.rmtree(stale, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_hashes(folder: Path) -> dict[str, str]:
+    """Relative name -> SHA-256 of every file of a stage's folder, its manifest left out."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+
+
+def content_key(*parts: Any) -> str:
+    """A hash over JSON-able values, for manifests and caches."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def count_reasons(dropped: Iterable[Dropped]) -> dict[str, int]:
+    return dict(Counter(drop.reason for drop in dropped).most_common())
