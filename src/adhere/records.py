@@ -178,6 +178,8 @@ class Verdict:
     margin: float = 0.0
     flipped: bool = False
     """The judge changed its mind when the order was swapped (counted as a tie)."""
+    unreadable: bool = False
+    """The judge gave no verdict that could be read (counted as a tie, with best and worst case)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

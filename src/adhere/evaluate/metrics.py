@@ -1,0 +1,145 @@
+"""What is measured of each system on each probe."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adhere.evaluate.likelihood import Grounded, Grounding, ReferenceLikelihood
+from adhere.evaluate.retrieval import Embed
+from adhere.records import Answer, Dropped, Probe
+
+METRICS = (
+    "reference_nll",
+    "preference_accuracy",
+    "rouge_l",
+    "embedding_similarity",
+    "grounding_gain",
+    "length",
+)
+LOWER_IS_BETTER = frozenset({"reference_nll"})
+RATES = frozenset({"preference_accuracy"})
+"""Metrics whose values lie in [0, 1] and are counts of successes."""
+
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3040, 0x30FF),  # kana
+    (0x3400, 0x4DBF),  # Chinese characters, extension A
+    (0x4E00, 0x9FFF),  # Chinese characters
+    (0xF900, 0xFAFF),  # compatibility forms
+    (0x20000, 0x3FFFF),  # further extensions
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeScore:
+    """What was measured of one system on one probe."""
+
+    system: str
+    probe: str
+    values: dict[str, float]
+    """Metric -> value; a metric that does not apply or could not be measured is missing.
+
+    `reference_nll`: mean negative log-likelihood a token of the reference, nats.
+    `preference_accuracy`: 1 if the reference is likelier a token than the contrast,
+    0.5 for a tie, 0 if not; only of probes with a contrast.
+    `rouge_l`: ROUGE-L F1 of the answer against the reference (Lin 2004).
+    `embedding_similarity`: cosine of answer and reference.
+    `grounding_gain`: see `Grounding`, nats a token.
+    `length`: words of the answer.
+    """
+
+
+def words(text: str) -> list[str]:
+    """Case-folded words in any script; single characters where a script has no spaces.
+
+    On plain ASCII this equals the tokenizer of rouge-score, which drops all else.
+    """
+    return "".join(map(_apart, unicodedata.normalize("NFKC", text).casefold())).split()
+
+
+def _apart(character: str) -> str:
+    code = ord(character)
+    if any(first <= code <= last for first, last in _UNSPACED):
+        return f" {character} "
+    # Letters, marks (vowel signs belong to their word) and numbers make words.
+    return character if unicodedata.category(character)[0] in "LMN" else " "
+
+
+class _Words:
+    """`words` in the shape that rouge-score asks of a tokenizer."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return words(text)
+
+
+def rouge_l(pairs: Sequence[tuple[str, str]]) -> list[float]:
+    """ROUGE-L F1 of each (answer, reference); 0 for an empty answer."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer: Any = RougeScorer(["rougeL"], tokenizer=_Words())
+    return [
+        float(scorer.score(reference, answer)["rougeL"].fmeasure) for answer, reference in pairs
+    ]
+
+
+def embedding_similarity(pairs: Sequence[tuple[str, str]], embed: Embed) -> list[float]:
+    """Cosine of each (answer, reference); 0 for an empty answer. Each text is embedded once."""
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    if not texts:
+        return []
+    place = {text: row for row, text in enumerate(texts)}
+    vectors = embed(texts)
+    return [
+        float(vectors[place[answer]] @ vectors[place[reference]]) if answer.strip() else 0.0
+        for answer, reference in pairs
+    ]
+
+
+def likelihood_values(likelihood: ReferenceLikelihood) -> dict[str, float]:
+    """`reference_nll` and `preference_accuracy`, as far as they are known."""
+    reference, contrast = likelihood.reference, likelihood.contrast
+    if reference is None:
+        return {}
+    if contrast is None:
+        return {"reference_nll": -reference}
+    preferred = 0.5 if reference == contrast else float(reference > contrast)
+    return {"reference_nll": -reference, "preference_accuracy": preferred}
+
+
+def answer_values(
+    answers: Sequence[Answer],
+    probes: Mapping[str, Probe],
+    sources: Mapping[str, str],
+    embed: Embed,
+    grounding: Grounding,
+) -> tuple[list[dict[str, float]], list[Dropped]]:
+    """What is measured of the answers themselves, in their order.
+
+    `probes`: id -> probe. `sources`: clause id -> text of the clause's passage.
+    """
+    asked = [probes[answer.probe] for answer in answers]
+    texts = [(answer.text, probe.reference) for answer, probe in zip(answers, asked, strict=True)]
+    gains = grounding.gains(
+        [
+            Grounded(sources[probe.clause], probe.question, answer.text)
+            for answer, probe in zip(answers, asked, strict=True)
+        ],
+        "teacher: grounding of the answers",
+    )
+    values: list[dict[str, float]] = []
+    dropped: list[Dropped] = []
+    measured = zip(answers, rouge_l(texts), embedding_similarity(texts, embed), gains, strict=True)
+    for answer, rouge, similarity, gain in measured:
+        row = {"rouge_l": rouge, "embedding_similarity": similarity}
+        if gain is None:
+            detail = f"{answer.system}: the teacher could not score the answer"
+            dropped.append(
+                Dropped(record_id=answer.probe, stage="evaluate", reason="no score", detail=detail)
+            )
+        else:
+            row["grounding_gain"] = gain
+        values.append(row | {"length": float(len(words(answer.text)))})
+    return values, dropped

@@ -1,0 +1,88 @@
+"""Stand-ins that the tests of `adhere.evaluate` share."""
+
+import re
+from collections.abc import Callable
+
+from adhere.records import Clause, Completion, Origin, Passage, Probe, Request, Score, ScoreRequest
+
+ORIGIN = Origin(parents=(), prompt="test@0", model="test")
+
+
+def text_of(request: Request) -> str:
+    prompt = request.prompt
+    return prompt if isinstance(prompt, str) else prompt[-1].content
+
+
+class FakeEngine:
+    """Replies by a function (None fails); finds words likelier that its context holds.
+
+    Answers in reverse order, so that only a join by id comes out right.
+    """
+
+    def __init__(self, name: str, reply: Callable[[str], str | None] = lambda text: "") -> None:
+        self.name = name
+        self.reply = reply
+        self.asked: list[Request] = []
+        self.scored: list[ScoreRequest] = []
+        self.favourites: set[str] = set()
+        self.unscorable = "unscorable"
+
+    def check(self) -> None:
+        pass
+
+    def complete(self, requests):
+        requests = list(requests)
+        self.asked += requests
+        for request in reversed(requests):
+            reply = self.reply(text_of(request))
+            error = "out of paper" if reply is None else None
+            yield Completion(id=request.id, text=reply or "", error=error)
+
+    def score(self, requests):
+        requests = list(requests)
+        self.scored += requests
+        for request in reversed(requests):
+            known = set(_words(request.prefix + request.prompt)) | self.favourites
+            words = _words(request.answer)
+            if self.unscorable in words:
+                yield Score(id=request.id, error="no logits")
+            else:
+                logprob = sum(-0.5 if word in known else -3.0 for word in words)
+                yield Score(id=request.id, logprob=logprob, tokens=len(words))
+
+    def close(self) -> None:
+        pass
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def passage(name: str, text: str) -> Passage:
+    return Passage(id=name, document="doc", text=text, start=0, end=len(text))
+
+
+def clause(name: str, of: str) -> Clause:
+    return Clause(
+        id=name,
+        document="doc",
+        passage=of,
+        statement=f"{name} is valued",
+        polarity="required",
+        stance="explicit",
+        start=0,
+        end=5,
+        origin=ORIGIN,
+    )
+
+
+def probe(name: str, of: str, question: str, reference: str, contrast: str | None = None) -> Probe:
+    return Probe(
+        id=name,
+        clause=of,
+        kind="situation",
+        question=question,
+        reference=reference,
+        contrast=contrast,
+        origin=ORIGIN,
+    )

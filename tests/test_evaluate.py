@@ -1,0 +1,276 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from fakes import FakeEngine, clause, passage, probe
+from pydantic import TypeAdapter
+
+from adhere.errors import InputError
+from adhere.evaluate import METRICS, Evaluation, ProbeScore, System, evaluate
+from adhere.evaluate.coverage import clause_evidence, clause_result
+from adhere.evaluate.systems import matches
+from adhere.progress import NoProgress
+from adhere.prompts import Prompts
+from adhere.records import Verdict
+from adhere.settings import EvaluateSettings
+
+COUNT = 12
+RULES = [f"rule{i} demands candour{i} always{i}" for i in range(COUNT)]
+PASSAGES = [passage(f"s{i}", text) for i, text in enumerate(RULES)]
+CLAUSES = [clause(f"c{i}", f"s{i}") for i in range(COUNT)] + [clause("unprobed", "s0")]
+PROBES = [
+    probe(
+        f"p{i}-{j}",
+        f"c{i}",
+        f"Situation {i} number {j}?",
+        f"candour{i} always{i}",
+        f"whatever{i} pays{i}" if j == 0 else None,
+    )
+    for i in range(COUNT)
+    for j in range(2)
+]
+QUESTION_OF = {probe.question: probe for probe in PROBES}
+TRAINING = {f"c{i}": (i, 2 * i) for i in range(COUNT)}
+LADDER = ("base", "base+rag", "sft", "dpo", "sft+dpo")
+
+
+def embed(texts):
+    """One dimension a rule number: texts about the same rule are the same."""
+    counts = np.array([[text.count(f"{i} ") + 1e-6 for i in range(COUNT)] for text in texts])
+    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+def faithful(text: str) -> str:
+    return QUESTION_OF[text.split("\n")[-1]].reference
+
+
+def unfaithful(text: str) -> str:
+    return "Money talks, always takes."
+
+
+def judged(text: str) -> str:
+    """A teacher that says A whatever it is shown."""
+    return "A"
+
+
+def settings(**changes) -> EvaluateSettings:
+    return EvaluateSettings(**{"resamples": 200, "exam_pairs": 40, **changes})
+
+
+def run(reply=judged, **changes) -> Evaluation:
+    base, aligned = FakeEngine("student", unfaithful), FakeEngine("aligned", faithful)
+    aligned.favourites = {word for rule in RULES for word in rule.split()}
+    engines = (base, base, aligned, base, aligned)
+    given = {
+        "probes": PROBES,
+        "exam": PROBES,
+        "clauses": CLAUSES,
+        "passages": PASSAGES,
+        "training": TRAINING,
+        "systems": [
+            System(name=name, engine=engine, retrieve=name == "base+rag")
+            for name, engine in zip(LADDER, engines, strict=True)
+        ],
+        "teacher": FakeEngine("teacher", reply),
+        "embed": embed,
+        "prompts": Prompts(),
+        "settings": settings(),
+        "progress": NoProgress(),
+    }
+    return evaluate(**{**given, **changes})
+
+
+@pytest.fixture(scope="module")
+def found() -> Evaluation:
+    return run()
+
+
+@pytest.fixture(scope="module")
+def summary(found):
+    return json.loads(json.dumps(found.summary(), allow_nan=False))
+
+
+def test_every_system_has_every_metric_with_its_interval(summary):
+    assert list(summary["systems"]) == list(LADDER)
+    for metrics in summary["systems"].values():
+        assert list(metrics) == list(METRICS)
+        for metric, cell in metrics.items():
+            assert set(cell) == {"value", "low", "high", "n"}
+            assert cell["low"] <= cell["value"] <= cell["high"]
+            assert cell["n"] == (COUNT if metric == "preference_accuracy" else 2 * COUNT)
+
+
+def test_the_aligned_system_comes_out_better_and_intervals_do_not_touch(summary):
+    base, aligned = summary["systems"]["base"], summary["systems"]["sft+dpo"]
+    for metric in ("preference_accuracy", "rouge_l", "grounding_gain"):
+        assert aligned[metric]["low"] > base[metric]["high"]
+    assert aligned["reference_nll"]["high"] < base["reference_nll"]["low"]
+    assert aligned["reference_nll"]["value"] == 0.5
+    assert aligned["rouge_l"]["value"] == 1.0
+    assert base["preference_accuracy"]["value"] == 0.5  # it knows neither side
+
+
+def test_retrieval_reaches_the_references_and_not_the_other_systems(found):
+    values = {(score.system, score.probe): score.values for score in found.scores}
+    by_rag = [values["base+rag", probe.id]["reference_nll"] for probe in PROBES]
+    alone = [values["base", probe.id]["reference_nll"] for probe in PROBES]
+    assert np.mean(by_rag) < np.mean(alone)
+    assert set(alone) == {3.0}
+
+
+def test_differences_are_paired_corrected_and_say_what_could_be_seen(summary):
+    rows = {(row["a"], row["b"], row["metric"]): row for row in summary["differences"]}
+    row = rows["sft+dpo", "base", "grounding_gain"]
+    assert row["low"] > 0
+    assert row["p_value"] <= row["p_holm"] < 0.1
+    assert row["detectable"] >= 0
+    same = rows["sft+dpo", "sft", "rouge_l"]
+    assert (same["value"], same["p_value"], same["p_holm"]) == (0.0, 1.0, 1.0)
+    assert {(a, b) for a, b, _ in rows} == set(matches(LADDER))
+
+
+def test_the_likelihood_judge_passes_and_the_asked_one_is_withheld_in_words(summary):
+    likelihood, asked = summary["judges"]
+    assert (likelihood["name"], likelihood["admitted"], likelihood["withheld"]) == (
+        "likelihood",
+        True,
+        None,
+    )
+    assert (asked["name"], asked["admitted"], asked["exam_accuracy"]) == ("asked", False, 0.0)
+    assert asked["withheld"].startswith("withheld: the judge `asked` sorted 0 of 20 exam pairs")
+    assert asked["flipped"] == asked["n"] == 20
+    assert set(likelihood["kinds"]) == {"contrast", "other clause"}
+    assert sum(kind["n"] for kind in likelihood["kinds"].values()) == likelihood["n"]
+
+
+def test_only_admitted_judges_have_win_rates_and_they_add_up(found, summary):
+    assert {verdict.judge for verdict in found.verdicts} == {"likelihood"}
+    assert [(row["a"], row["b"]) for row in summary["win_rates"]] == matches(LADDER)
+    for row in summary["win_rates"]:
+        n = row["wins"] + row["ties"] + row["losses"]
+        assert n == row["n"] == len(PROBES)
+        assert row["rate"] == (row["wins"] + row["ties"] / 2) / n
+        assert row["low"] <= row["rate"] <= row["high"]
+        assert row["worst"] == row["best"] == row["rate"]
+    first = summary["win_rates"][0]
+    assert (first["b"], first["rate"]) == ("base", 1.0)
+    assert first["low"] < 1.0  # all wins, yet no certainty
+    alike = summary["win_rates"][2]
+    assert (alike["b"], alike["ties"], alike["rate"]) == ("sft", len(PROBES), 0.5)
+
+
+def test_a_fair_asked_judge_is_admitted_too():
+    def fair(text: str) -> str:
+        first, second = text.index("Answer A:"), text.index("Answer B:")
+        rule = text.split("\n")[1].split()[1:]
+        return "A" if sum(word in text[first:second] for word in rule) else "B"
+
+    evaluation = run(reply=fair)
+    assert [exam.admitted for exam in evaluation.judges] == [True, True]
+    assert {verdict.judge for verdict in evaluation.verdicts} == {"likelihood", "asked"}
+
+
+def test_unreadable_verdicts_open_the_range_from_best_to_worst(found):
+    one = found.verdicts[0]
+    mute = [
+        Verdict(**{**asdict(one), "probe": probe.id, "winner": "tie", "unreadable": True})
+        for probe in PROBES[:6]
+    ]
+    rest = [Verdict(**{**asdict(one), "probe": probe.id, "winner": "a"}) for probe in PROBES[6:]]
+    (row,) = Evaluation(
+        **{**{name: getattr(found, name) for name in found.__slots__}, "verdicts": mute + rest}
+    ).summary()["win_rates"]
+    assert (row["unreadable"], row["worst"], row["rate"], row["best"]) == (6, 0.75, 0.875, 1.0)
+
+
+def test_each_clause_has_a_row_and_a_result(summary):
+    rows = {row["id"]: row for row in summary["clauses"]}
+    assert list(rows) == [clause.id for clause in CLAUSES]
+    row = rows["c3"]
+    assert (row["examples"], row["pairs"], row["probes"], row["result"]) == (3, 6, 2, "learned")
+    assert row["evidence"] == (
+        "sft+dpo finds the reference 2.50 nats a token likelier than base (over 2 probes), "
+        "and prefers it to its contrast on 1 of 1 (base: 0.5)."
+    )
+    assert (rows["unprobed"]["result"], rows["unprobed"]["examples"]) == ("untested", 0)
+    assert {"document", "statement", "polarity", "stance"} <= set(row)
+
+
+def test_the_same_run_gives_the_same_summary(summary):
+    assert json.loads(json.dumps(run().summary())) == summary
+
+
+def test_scores_survive_json(found):
+    kind = TypeAdapter(ProbeScore)
+    score = found.scores[0]
+    assert kind.validate_json(json.dumps(asdict(score)), extra="forbid") == score
+
+
+def test_empty_answers_count_and_failed_requests_are_written_down():
+    def moody(text: str) -> str | None:
+        return None if "number 0" in text else "  \n"
+
+    engine = FakeEngine("moody", moody)
+    evaluation = run(systems=[System(name="base", engine=engine)])
+    base = evaluation.summary()["systems"]["base"]
+    assert (base["rouge_l"]["n"], base["rouge_l"]["value"]) == (COUNT, 0.0)
+    assert (base["grounding_gain"]["n"], base["grounding_gain"]["value"]) == (COUNT, 0.0)
+    assert base["reference_nll"]["n"] == 2 * COUNT
+    assert [drop.reason for drop in evaluation.dropped] == ["no answer"] * COUNT
+    assert evaluation.dropped[0].detail == "base: out of paper"
+    assert evaluation.summary()["win_rates"] == []
+
+
+def test_without_exam_probes_nothing_is_judged_and_the_rest_stands():
+    evaluation = run(exam=[])
+    assert evaluation.verdicts == []
+    assert all("no exam pairs" in exam.withheld for exam in evaluation.judges)
+    assert evaluation.summary()["systems"]["sft+dpo"]["rouge_l"]["value"] == 1.0
+
+
+def test_bad_input_is_one_sentence():
+    with pytest.raises(InputError, match="no held-out probes"):
+        run(probes=[])
+    with pytest.raises(InputError, match="probe p: its clause gone"):
+        run(probes=[probe("p", "gone", "Q?", "R.")])
+
+
+def nll(*values: float) -> list[dict[str, float]]:
+    return [{"reference_nll": value} for value in values]
+
+
+def preferring(*pairs: tuple[float, float]) -> list[dict[str, float]]:
+    return [{"reference_nll": value, "preference_accuracy": accuracy} for value, accuracy in pairs]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "result"),
+    [
+        ([], [], "untested"),
+        ([{}], nll(1), "untested"),
+        (preferring((3, 0)), preferring((1, 1)), "cannot tell"),
+        (preferring((3, 0), (3, 0)), preferring((1, 1), (1, 1)), "learned"),
+        (preferring((3, 1), (3, 0)), preferring((1, 1), (1, 1)), "learned"),
+        (preferring((3, 0), (3, 0)), preferring((4, 1), (4, 1)), "cannot tell"),
+        (preferring((3, 1), (3, 1)), preferring((1, 1), (1, 1)), "already followed"),
+        (preferring((3, 0), (3, 0)), preferring((1, 1), (1, 0)), "cannot tell"),
+        (preferring((3, 1), (3, 1)), preferring((1, 0), (1, 0)), "not learned"),
+        (preferring((3, 0)) + nll(3), preferring((1, 0)) + nll(1), "not learned"),
+        (nll(3, 3), nll(2, 2.5), "learned"),
+        (nll(3, 3), nll(2, 2.95), "cannot tell"),
+        (nll(3, 3), nll(3, 3.5), "not learned"),
+        (nll(3, 3), nll(2, 4), "cannot tell"),
+    ],
+)
+def test_the_rule_for_a_clause(before, after, result):
+    assert clause_result(before, after) == result
+    assert clause_evidence(before, after, "base", "sft+dpo").endswith(".")
+
+
+def test_evidence_without_a_contrast_or_a_probe():
+    assert clause_evidence(nll(1), nll(3), "base", "dpo") == (
+        "dpo finds the reference 2.00 nats a token less likely than base "
+        "(over 1 probe, none with a contrast)."
+    )
+    assert clause_evidence([], [], "base", "dpo") == "No held-out probe of this clause was scored."
