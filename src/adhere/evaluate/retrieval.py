@@ -22,10 +22,12 @@ def embedder(name: str, progress: Progress) -> Embed:
     """
     try:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError(
             "Embeddings need sentence-transformers: pip install 'adhere[train]'."
         ) from error
+    logging.disable_progress_bar()  # adhere shows its own progress
     model = SentenceTransformer(str(checkpoint_folder(name, progress)))
 
     def embed(texts: Sequence[str]) -> FloatArray:
