@@ -1,0 +1,83 @@
+"""Sentences, languages and sizes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adhere.text import detect_language, sentence_spans, text_size
+
+PROSE = st.text(
+    alphabet=st.one_of(
+        st.sampled_from(
+            list("abcXYZ .!?,;:\n\t-1.()\"'“”。！？、人权第条ééü\u0600مادة؟\u2028\x85\u00a0")
+        ),
+        st.characters(exclude_categories=["Cs"]),
+    ),
+    max_size=200,
+)
+LANGUAGES = st.sampled_from(["en", "fr", "es", "ar", "zh", "ja", "de", "xx"])
+
+
+def sentences(text: str, language: str = "en") -> list[str]:
+    return [text[start:end] for start, end in sentence_spans(text, language)]
+
+
+@given(PROSE, LANGUAGES)
+def test_every_character_but_space_lies_in_exactly_one_span(text: str, language: str) -> None:
+    covered = [0] * len(text)
+    for start, end in sentence_spans(text, language):
+        assert start < end
+        for index in range(start, end):
+            covered[index] += 1
+    for character, times in zip(text, covered, strict=True):
+        assert times <= 1
+        assert times == 1 or character.isspace()
+
+
+@given(PROSE, LANGUAGES)
+def test_spans_have_no_space_at_their_ends_and_cross_no_line(text: str, language: str) -> None:
+    spans = sentence_spans(text, language)
+    assert spans == sorted(spans)
+    for start, end in spans:
+        sentence = text[start:end]
+        assert sentence == sentence.strip()
+        assert len(sentence.splitlines()) == 1
+
+
+def test_abbreviations_do_not_end_a_sentence() -> None:
+    assert sentences("Ask Dr. Smith first. Then act.") == ["Ask Dr. Smith first.", "Then act."]
+
+
+def test_headings_and_list_items_without_a_stop_stand_alone() -> None:
+    text = "Our Values\n\nWe act:\n\n- with care\n- openly. Always so.\n1. Be honest."
+    assert sentences(text) == [
+        "Our Values",
+        "We act:",
+        "- with care",
+        "- openly.",
+        "Always so.",
+        "1. Be honest.",
+    ]
+
+
+def test_scripts_without_spaces_and_right_to_left() -> None:
+    assert sentences("人人生而自由。人人平等！", "zh") == ["人人生而自由。", "人人平等！"]
+    assert sentences("هل هذا حق؟ نعم.", "ar") == ["هل هذا حق؟", "نعم."]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("All human beings are born free and equal in dignity and rights.", "en"),
+        ("Tous les êtres humains naissent libres et égaux en dignité et en droits.", "fr"),
+        ("Todos los seres humanos nacen libres e iguales en dignidad y derechos.", "es"),
+        ("人人生而自由，在尊严和权利上一律平等。", "zh"),
+    ],
+)
+def test_language_is_told(text: str, language: str) -> None:
+    assert detect_language(text) == language
+
+
+def test_wide_characters_count_three_times() -> None:
+    assert text_size("abc") == 3
+    assert text_size("人权 a") == 8
