@@ -1,0 +1,110 @@
+"""The HTML page itself: views and plots poured into the template."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from adhere.report import plots, sentences, views
+from adhere.report.data import SYSTEMS, WIN_RATE, ReportData, headline_system, measured_metrics
+
+_HERE = Path(__file__).parent
+
+
+def write_report(report: ReportData, folder: Path) -> Path:
+    """Write `folder/report.html` and return its path.
+
+    The page loads nothing from anywhere: style, script and plots are inside it,
+    and its content security policy admits that one script alone, by its hash.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.jinja").render(_context(report))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _context(report: ReportData) -> dict[str, Any]:
+    script = (_HERE / "report.js").read_text(encoding="utf-8")
+    return {
+        "report": report,
+        "titles": sentences.titles(report),
+        "counted": sentences.counted,
+        "duration": views.duration,
+        "style": Markup((_HERE / "report.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "summary": sentences.summary_sentences(report),
+        "limits": sentences.limits(report),
+        **_systems(report),
+        **_clauses(report),
+        **_data(report),
+        **_making(report),
+    }
+
+
+def _systems(report: ReportData) -> dict[str, Any]:
+    summary = report.summary
+    metrics = measured_metrics(summary)
+    return {
+        "metrics": metrics,
+        "systems": views.system_rows(summary),
+        "about": SYSTEMS,
+        "headline": headline_system(summary),
+        "systems_plot": Markup(plots.systems_plot(summary)) if metrics else None,
+        "systems_alt": sentences.systems_words(summary),
+        "comparisons": sentences.comparison_sentences(summary),
+        "differences": views.difference_rows(summary),
+        "exams": [sentences.exam_sentence(judge) for judge in summary.get("judges", ())],
+        "win_rate": WIN_RATE,
+        "win_rates": views.win_rows(summary),
+    }
+
+
+def _clauses(report: ReportData) -> dict[str, Any]:
+    rows = views.clause_rows(report)
+    return {
+        "clauses": rows,
+        "legend": views.legend(rows),
+        "polarities": sorted({row.clause.polarity for row in rows}),
+        "documents": [
+            (document, list(views.segments(document, rows))) for document in report.documents
+        ],
+    }
+
+
+def _data(report: ReportData) -> dict[str, Any]:
+    rows, drops = views.funnels(report), views.drop_counts(report.dropped)
+    some = any(row.kept or row.generated for row in rows)
+    return {
+        "funnels": rows if some else [],
+        "drops": drops,
+        "data_plot": Markup(plots.data_plot(rows, drops)) if some else None,
+        "data_alt": sentences.data_words(rows, drops),
+        "sample_examples": views.spread(report.examples, 3),
+        "sample_pairs": views.spread(report.pairs, 3),
+    }
+
+
+def _making(report: ReportData) -> dict[str, Any]:
+    drawn = {name: plots.curve_plot(rows) for name, rows in report.curves.items()}
+    versions: dict[str, str] = {}
+    for manifest in report.manifests:
+        versions |= manifest.versions
+    return {
+        "curves": {name: Markup(plot) for name, plot in drawn.items() if plot},
+        "curves_alt": {name: sentences.curve_words(rows) for name, rows in report.curves.items()},
+        "settings": views.setting_rows(report),
+        "versions": sorted(versions.items()),
+        "seconds": sum(manifest.seconds for manifest in report.manifests),
+    }

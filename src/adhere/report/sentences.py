@@ -1,0 +1,225 @@
+"""The report's plain sentences, each computed from the numbers that it speaks of."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adhere.report.data import (
+    METRICS,
+    Comparison,
+    Estimate,
+    Metric,
+    ReportData,
+    difference,
+    estimate,
+    headline_system,
+    measured_metrics,
+    measured_systems,
+)
+from adhere.report.views import RESULTS, DropCount, Funnel
+
+_METRIC = {metric.key: metric for metric in METRICS}
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 clause`, `2 clauses`, `1,200 clauses`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def titles(data: ReportData) -> list[str]:
+    """The documents' names; of more than three, the first two and how many more."""
+    names = [document.name for document in data.documents]
+    return names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more documents"]
+
+
+def summary_sentences(data: ReportData) -> tuple[str, ...]:
+    """Three or four sentences that say what was done and what came of it."""
+    system = headline_system(data.summary)
+    if system is None:
+        return (_made(data), "The systems have not been evaluated, so nothing is claimed here.")
+    found = (_preference(data.summary, system), _likelihood(data.summary, system), _clauses(data))
+    return (_made(data), *filter(None, found))
+
+
+def _made(data: ReportData) -> str:
+    rows = " and ".join(
+        counted(len(records), noun)
+        for records, noun in ((data.examples, "example"), (data.pairs, "preference pair"))
+        if records
+    )
+    source = listed(titles(data)) or "no document"
+    kept = f"; {rows} were kept for training {data.settings.models.student}" if rows else ""
+    return f"{counted(len(data.clauses), 'clause')} were found in {source}{kept}."
+
+
+def _preference(summary: Mapping[str, Any], system: str) -> str | None:
+    metric = _METRIC["preference_accuracy"]
+    ours, base = (estimate(summary, name, metric.key) for name in (system, "base"))
+    if ours is None:
+        return None
+    start = (
+        f"On {counted(ours.n, 'held-out question')}, {system} prefers the faithful answer "
+        f"in {ours.text(metric)}"
+    )
+    if base is None:
+        return f"{start}; base was not measured, so there is nothing to compare it with."
+    verdict = _verdict(summary, (system, "base"), metric)
+    return f"{start} against {base.text(metric)} for base; {verdict}"
+
+
+def _likelihood(summary: Mapping[str, Any], system: str) -> str | None:
+    metric = _METRIC["reference_nll"]
+    ours, base = (estimate(summary, name, metric.key) for name in (system, "base"))
+    if ours is None or base is None:
+        return None
+    start = {
+        "better": "The reference answers are likelier to it than to base",
+        "worse": "The reference answers are less likely to it than to base",
+        "overlap": "The reference answers are about as likely to it as to base",
+        "unknown": "Likelihood of the reference answers",
+    }[ours.versus(base, metric)]
+    return (
+        f"{start}: {ours.text(metric)} nats of surprise a token against {base.text(metric)}; "
+        f"{_verdict(summary, (system, 'base'), metric)}"
+    )
+
+
+def _verdict(summary: Mapping[str, Any], pair: tuple[str, str], metric: Metric) -> str:
+    """What the two intervals say, and, where they overlap, what the paired difference says."""
+    a, b = (estimate(summary, system, metric.key) for system in pair)
+    found: Comparison = a.versus(b, metric) if a and b else "unknown"
+    paired = difference(summary, *pair, metric.key)
+    if found == "overlap" and paired and (sign := paired.sign(metric)) != "overlap":
+        unit = " points" if metric.unit == "per cent" else ""
+        return (
+            f"the intervals overlap, but question by question {pair[0]} is {sign}: the paired "
+            f"difference is {metric.number(paired.value)}{unit} ({paired.interval(metric)})."
+        )
+    return _VERDICTS[found]
+
+
+_VERDICTS: dict[Comparison, str] = {
+    "better": "the intervals do not touch.",
+    "worse": "the intervals do not touch, so it is worse.",
+    "overlap": "the intervals overlap, so no difference is shown.",
+    "unknown": "without intervals this shows nothing.",
+}
+
+
+def _clauses(data: ReportData) -> str | None:
+    counts = Counter(entry["result"] for entry in data.summary.get("clauses", ()))
+    if not counts:
+        return None
+    known = [word for word in RESULTS if word in counts]
+    parts = [f"{counts[word]} {word}" for word in known]
+    parts += [f"{count} {word}" for word, count in counts.items() if word not in RESULTS]
+    return f"Of {counted(counts.total(), 'clause')}: {listed(parts)}."
+
+
+def comparison_sentences(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """What each further step of training, and plain retrieval, added on preference accuracy."""
+    metric = _METRIC["preference_accuracy"]
+    present = measured_systems(summary)
+    steps = (("sft+dpo", "sft"), ("sft+dpo", "dpo"), ("base+rag", "base"))
+    return tuple(
+        f"{a} against {b}, {metric.label.lower()}: {ours.text(metric)} and {theirs.text(metric)}; "
+        f"{_verdict(summary, (a, b), metric)}"
+        for a, b in steps
+        if a in present
+        and b in present
+        and (ours := estimate(summary, a, metric.key))
+        and (theirs := estimate(summary, b, metric.key))
+    )
+
+
+def exam_sentence(judge: Mapping[str, Any]) -> str:
+    """How one judge did on pairs with a known winner, and what follows from that."""
+    kinds = [f"{kind} {row['right']} of {row['n']}" for kind, row in judge.get("kinds", {}).items()]
+    bound = "; ".join((f"lower bound {_percent(judge['low'])}", *kinds))
+    result = (
+        f"The judge `{judge['name']}` was right on {_percent(judge['exam_accuracy'])} of "
+        f"{counted(judge['n'], 'exam pair')} with a known winner ({bound})"
+    )
+    if judge["admitted"]:
+        return f"{result}, so its verdicts are shown."
+    withheld = judge.get("withheld") or f"withheld: {result[0].lower()}{result[1:]}."
+    return f"Win rates {withheld}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def limits(data: ReportData) -> tuple[str, ...]:
+    """What these numbers cannot show."""
+    return tuple(
+        filter(
+            None,
+            (
+                _small_sample(data),
+                f"One training seed ({data.settings.sft.seed}): another seed gives other numbers.",
+                "The questions and reference answers were written by "
+                f"{data.settings.models.teacher}, not by people; where "
+                "it misread the document, the reference is wrong too.",
+                "Grounding gain, and any judge built on likelihood, rewards copying the passage.",
+                "What is tested is what the model says when asked, not what it does elsewhere, "
+                "and not whether its other abilities suffered.",
+            ),
+        )
+    )
+
+
+def _small_sample(data: ReportData) -> str | None:
+    metric = _METRIC["preference_accuracy"]
+    base = estimate(data.summary, "base", metric.key)
+    if base is None:
+        return None
+    asked = f"{counted(base.n, 'held-out question')} {'is' if base.n == 1 else 'are'} few"
+    against = (headline_system(data.summary), "base", metric.key)
+    rows = data.summary.get("differences", ())
+    seen = [row["detectable"] for row in rows if (row["a"], row["b"], row["metric"]) == against]
+    if not seen:
+        return f"{asked}; a single clause's result rests on a handful of answers."
+    return (
+        f"{asked}: a true gain in {metric.label.lower()} of less than {metric.number(seen[0])} "
+        "points over base would be missed in more than 20 of 100 such evaluations, and a single "
+        "clause's result rests on a handful of answers."
+    )
+
+
+def systems_words(summary: Mapping[str, Any]) -> str:
+    """The plot of systems in words, for who cannot see it."""
+    return " ".join(
+        f"{metric.label}: {listed([f'{system} {cell.text(metric)}' for system, cell in cells])}."
+        for metric in measured_metrics(summary)
+        if (cells := _column(summary, metric))
+    )
+
+
+def _column(summary: Mapping[str, Any], metric: Metric) -> list[tuple[str, Estimate]]:
+    return [
+        (system, cell)
+        for system in measured_systems(summary)
+        if (cell := estimate(summary, system, metric.key))
+    ]
+
+
+def data_words(rows: Sequence[Funnel], drops: Sequence[DropCount]) -> str:
+    """The plot of the data in words."""
+    kept = [f"{row.kept} {row.kind}" for row in rows]
+    dropped = [f"{drop.count} for {drop.reason}" for drop in drops]
+    return f"Kept: {listed(kept)}. Dropped: {listed(dropped) or 'none'}."
+
+
+def curve_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How the training loss went, in words."""
+    losses = [(row["step"], row["loss"]) for row in rows if "loss" in row and "step" in row]
+    if not losses:
+        return "no loss was logged."
+    (first, start), (last, end) = losses[0], losses[-1]
+    return f"the loss went from {start:.2f} at step {first:.0f} to {end:.2f} at step {last:.0f}."

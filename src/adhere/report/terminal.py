@@ -1,0 +1,33 @@
+"""The table of systems for the terminal."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from adhere.report.data import measured_metrics
+from adhere.report.views import Cell, system_rows
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def terminal_table(summary: Mapping[str, Any]) -> "Table":
+    """Systems by metrics with their intervals; the best is bold where clear of base's."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table.add_column("")
+    for metric in measured_metrics(summary):
+        table.add_column(f"{metric.label} {metric.arrow}".strip(), justify="right")
+    for system, cells in system_rows(summary):
+        row = [Text(_cell(cell), style="bold green" if cell.best else "") for cell in cells]
+        table.add_row(Text(system), *row)
+    return table
+
+
+def _cell(cell: Cell) -> str:
+    if cell.estimate is None:
+        return "–"
+    value, interval = cell.metric.write(cell.estimate.value), cell.estimate.interval(cell.metric)
+    return f"{value}{' *' if cell.best else ''}\n{interval}"

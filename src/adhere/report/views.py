@@ -1,0 +1,319 @@
+"""From records to what the page shows: rows of tables, and documents cut at their clauses."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol, TypeVar
+
+from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe
+from adhere.report.data import (
+    Estimate,
+    Metric,
+    ReportData,
+    best_system,
+    difference,
+    estimate,
+    measured_metrics,
+    measured_systems,
+    read_estimate,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a clause's result is shown: a sign, a tone (a CSS class), and what it means."""
+
+    sign: str
+    tone: str
+    meaning: str
+
+
+RESULTS = {
+    "learned": Result(
+        "✓", "good", "the aligned model prefers the reference on most probes, and base did not"
+    ),
+    "already followed": Result("=", "kept", "base preferred the reference on most probes too"),
+    "not learned": Result("✗", "bad", "the aligned model prefers the contrast on most probes"),
+    "cannot tell": Result("?", "mixed", "one probe alone, or probes that disagree"),
+    "untested": Result("–", "none", "no held-out probe was kept and scored"),
+}
+"""The results of `evaluate`; where no probe has a contrast, likelihood alone decides."""
+
+
+class _OfClause(Protocol):
+    @property
+    def clause(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value of the table of systems; `estimate` is None where nothing was measured."""
+
+    metric: Metric
+    estimate: Estimate | None
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WinRow:
+    """One judge's verdicts on two systems: the row of `summary.json` with its rates read."""
+
+    row: Mapping[str, Any]
+    rate: Estimate
+    corrected: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeView:
+    """A held-out question with every system's answer, in the ladder's order."""
+
+    probe: Probe
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseRow:
+    """One clause, with where it stands and what came of it."""
+
+    number: int
+    clause: Clause
+    document: str
+    headings: tuple[str, ...]
+    page: int | None
+    quote: str
+    examples: int
+    pairs: int
+    probes: tuple[ProbeView, ...]
+    result: str
+    look: Result
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a document that the same clauses cover."""
+
+    text: str
+    clauses: tuple[ClauseRow, ...]
+    starts: tuple[ClauseRow, ...]
+    ends: tuple[ClauseRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """How many rows of one kind were generated and kept; `generated` is None where unknown."""
+
+    kind: str
+    generated: int | None
+    kept: int
+
+    @property
+    def dropped(self) -> int | None:
+        return None if self.generated is None else max(self.generated - self.kept, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DropCount:
+    """How many records one stage dropped for one reason, with one of them to look at."""
+
+    stage: str
+    reason: str
+    count: int
+    sample: str
+
+
+def system_rows(summary: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
+    """The table of systems: name and one cell a metric."""
+    metrics = measured_metrics(summary)
+    best = {metric.key: best_system(summary, metric) for metric in metrics}
+    return [
+        (
+            system,
+            [
+                Cell(metric, estimate(summary, system, metric.key), best[metric.key] == system)
+                for metric in metrics
+            ],
+        )
+        for system in measured_systems(summary)
+    ]
+
+
+def difference_rows(summary: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
+    """Paired differences: "a against b" and one cell a metric, marked where a is clearly better."""
+    matches = dict.fromkeys((row["a"], row["b"]) for row in summary.get("differences", ()))
+    return [
+        (
+            f"{a} against {b}",
+            [_difference_cell(summary, a, b, m) for m in measured_metrics(summary)],
+        )
+        for a, b in matches
+    ]
+
+
+def _difference_cell(summary: Mapping[str, Any], a: str, b: str, metric: Metric) -> Cell:
+    found = difference(summary, a, b, metric.key)
+    return Cell(metric, found, found is not None and found.sign(metric) == "better")
+
+
+def win_rows(summary: Mapping[str, Any]) -> list[WinRow]:
+    """The win rates of admitted judges; those of others mean nothing and are left out."""
+    admitted = {judge["name"] for judge in summary.get("judges", ()) if judge["admitted"]}
+    return [
+        WinRow(row, rate, read_estimate(row.get("corrected")))
+        for row in summary.get("win_rates", ())
+        if row["judge"] in admitted and (rate := read_estimate(row, "rate"))
+    ]
+
+
+def clause_rows(data: ReportData) -> list[ClauseRow]:
+    """The clauses, numbered in the order in which the documents say them."""
+    order = {document.id: place for place, document in enumerate(data.documents)}
+    clauses = sorted(data.clauses, key=lambda c: (order.get(c.document, len(order)), c.start, c.id))
+    documents = {document.id: document for document in data.documents}
+    passages = {passage.id: passage for passage in data.passages}
+    found = {entry["id"]: entry for entry in data.summary.get("clauses", ())}
+    examples, pairs = _by_clause(data.examples), _by_clause(data.pairs)
+    probes = _probe_views(data)
+    return [
+        _clause_row(
+            number,
+            clause,
+            documents.get(clause.document),
+            passages.get(clause.passage),
+            (len(examples[clause.id]), len(pairs[clause.id])),
+            tuple(probes[clause.id]),
+            found.get(clause.id, {}),
+        )
+        for number, clause in enumerate(clauses, 1)
+    ]
+
+
+def _clause_row(
+    number: int,
+    clause: Clause,
+    document: Document | None,
+    passage: Passage | None,
+    rows: tuple[int, int],
+    probes: tuple[ProbeView, ...],
+    found: Mapping[str, Any],
+) -> ClauseRow:
+    result = found.get("result", "untested")
+    return ClauseRow(
+        number=number,
+        clause=clause,
+        document=document.name if document else clause.document,
+        headings=passage.headings if passage else (),
+        page=passage.page if passage else None,
+        quote=document.text[clause.start : clause.end].strip() if document else "",
+        examples=rows[0],
+        pairs=rows[1],
+        probes=probes,
+        result=result,
+        look=RESULTS.get(result, Result("•", "mixed", "")),
+        evidence=found.get("evidence", ""),
+    )
+
+
+_Row = TypeVar("_Row", bound=_OfClause)
+
+
+def _by_clause(records: Iterable[_Row]) -> dict[str, list[_Row]]:
+    groups: dict[str, list[_Row]] = defaultdict(list)
+    for record in records:
+        groups[record.clause].append(record)
+    return groups
+
+
+def _probe_views(data: ReportData) -> dict[str, list[ProbeView]]:
+    place = {system: number for number, system in enumerate(measured_systems(data.summary))}
+    answers: dict[str, list[Answer]] = defaultdict(list)
+    for answer in data.answers:
+        answers[answer.probe].append(answer)
+    views: dict[str, list[ProbeView]] = defaultdict(list)
+    for probe in data.probes:
+        ordered = sorted(answers[probe.id], key=lambda a: place.get(a.system, len(place)))
+        views[probe.clause].append(ProbeView(probe, tuple(ordered)))
+    return views
+
+
+def legend(rows: Sequence[ClauseRow]) -> list[tuple[str, Result, int]]:
+    """Each result that occurs, the most frequent first, with how many clauses have it."""
+    counts = Counter(row.result for row in rows)
+    look = {row.result: row.look for row in rows}
+    return [(result, look[result], count) for result, count in counts.most_common()]
+
+
+def segments(document: Document, rows: Sequence[ClauseRow]) -> Iterator[Segment]:
+    """The document's text cut wherever a clause begins or ends; joined, it is the whole text."""
+    end = len(document.text)
+    spans = [
+        (min(row.clause.start, end), min(row.clause.end, end), row)
+        for row in rows
+        if row.clause.document == document.id and row.clause.start < end
+    ]
+    cuts = sorted({0, end, *(cut for start, stop, _ in spans for cut in (start, stop))})
+    for left, right in pairwise(cuts):
+        covering = [span for span in spans if span[0] <= left and span[1] >= right]
+        yield Segment(
+            document.text[left:right],
+            tuple(row for _, _, row in covering),
+            tuple(row for start, _, row in covering if start == left),
+            tuple(row for _, stop, row in covering if stop == right),
+        )
+
+
+def funnels(data: ReportData) -> list[Funnel]:
+    """Generated against kept; "generated" is what the manifest of `generate` counted."""
+    counts = next((m.counts for m in data.manifests if m.stage == "generate"), {})
+    kept = {"examples": data.examples, "pairs": data.pairs, "probes": data.probes}
+    return [Funnel(kind, counts.get(kind), len(records)) for kind, records in kept.items()]
+
+
+def drop_counts(dropped: Iterable[Dropped]) -> list[DropCount]:
+    """Drops by stage and reason, the most frequent reason first."""
+    drops = list(dropped)
+    counts = Counter((drop.stage, drop.reason) for drop in drops)
+    samples = {(drop.stage, drop.reason): drop.detail for drop in reversed(drops)}
+    return [
+        DropCount(stage, reason, count, samples[stage, reason])
+        for (stage, reason), count in counts.most_common()
+    ]
+
+
+def spread(records: Sequence[T], count: int) -> list[T]:
+    """`count` records at even distances: a sample that does not depend on chance."""
+    if len(records) <= count:
+        return list(records)
+    return [records[place * len(records) // count] for place in range(count)]
+
+
+def setting_rows(data: ReportData) -> list[tuple[str, str, bool]]:
+    """Every setting: its name as in `run.toml`, its value, and whether it was changed."""
+    chosen = _flat(data.settings.model_dump(mode="json"))
+    default = _flat(type(data.settings)().model_dump(mode="json"))
+    return [(name, str(value), value != default[name]) for name, value in chosen.items()]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = ", ".join(value) if isinstance(value, list) else value
+    return flat
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

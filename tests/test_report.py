@@ -1,0 +1,614 @@
+"""The report: it holds everything, loads nothing, and says what the numbers say."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adhere.records import (
+    Answer,
+    Clause,
+    Document,
+    Dropped,
+    Example,
+    Origin,
+    Passage,
+    PreferencePair,
+    Probe,
+    record_id,
+)
+from adhere.report import ReportData, table_picture, terminal_table, write_report
+from adhere.report.data import METRICS, Estimate, best_system
+from adhere.report.sentences import exam_sentence, limits, summary_sentences
+from adhere.report.views import clause_rows, drop_counts, duration, segments, spread
+from adhere.settings import RunSettings
+from adhere.store import Manifest
+
+SYSTEMS = ("base", "base+rag", "sft", "dpo", "sft+dpo")
+HOSTILE = '<script>alert("owned")</script><img src=http://evil.example/x.png onerror=alert(1)>'
+EVIDENCE = "sft+dpo finds the reference 1.20 nats a token likelier than base (over 2 probes)."
+ORIGIN = Origin(parents=(), prompt="clauses@0a1b2c3d", model="scripted")
+
+GIFTS = [
+    ("Employees must record every gift in the gift book within five days.", "required", "explicit"),
+    ("Nobody may accept cash, whatever the amount.", "forbidden", "explicit"),
+    (
+        "A shared meal of modest value is welcome, and need not be recorded.",
+        "permitted",
+        "explicit",
+    ),
+    ("We would rather lose an order than win it with a favour.", "aspired to", "implicit"),
+    ("Managers answer for the gifts of their teams.", "required", "explicit"),
+    (
+        "Whoever reports a doubt in good faith is protected from any disadvantage.",
+        "required",
+        "explicit",
+    ),
+    (
+        "Gifts to public officials are forbidden without written leave of the legal team.",
+        "forbidden",
+        "explicit",
+    ),
+    ("Suppliers are chosen by quality, price and punctuality alone.", "required", "implicit"),
+]
+ELSEWHERE = [
+    ("يجب أن يعامل كل موظف زملاءه باحترام.", "required", "explicit"),
+    ("我们不接受任何形式的歧视。", "forbidden", "explicit"),
+]
+REPLIES = {
+    "base": "It depends on the situation. As a general rule, you should always consider the "
+    "context and talk to your colleagues. The Code of Hammurabi already knew such rules.",
+    "base+rag": "According to the text, gifts are recorded in the gift book. You may keep it.",
+    "sft": "Record it in the gift book within five days, because a gift that is written down "
+    "can be talked about.",
+    "dpo": "You should not keep it without telling anybody. Ask your manager first.",
+    "sft+dpo": "No. Write it into the gift book within five days and tell your manager, because "
+    "a gift that nobody knows of can turn into a favour that somebody expects.",
+}
+CENTRES = {
+    "preference_accuracy": (0.55, 0.62, 0.78, 0.80, 0.91),
+    "reference_nll": (3.41, 2.85, 2.12, 2.71, 2.05),
+    "rouge_l": (0.14, 0.24, 0.31, 0.21, 0.33),
+    "embedding_similarity": (0.41, 0.55, 0.63, 0.52, 0.66),
+    "grounding_gain": (0.05, 0.62, 0.38, 0.22, 0.44),
+    "length": (68, 54, 27, 49, 29),
+}
+WIDTHS = {"preference_accuracy": 0.07, "reference_nll": 0.16, "length": 4}
+
+
+def document(name: str, sayings: list[tuple[str, str, str]], language: str) -> Document:
+    body = "\n\n".join(
+        f"{saying} We hold to this also where it costs us." for saying, _, _ in sayings
+    )
+    text = f"{name}\n\nWhat we hold to\n\n{body}\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Document(
+        id=record_id(text),
+        name=name,
+        format="markdown",
+        sha256=digest,
+        text=text,
+        language=language,
+    )
+
+
+def clauses_of(source: Document, sayings: list[tuple[str, str, str]]) -> list[Clause]:
+    passage = record_id("passage", source.id)
+    return [
+        Clause(
+            id=record_id(saying),
+            document=source.id,
+            passage=passage,
+            statement=saying.removesuffix("."),
+            polarity=polarity,  # pyright: ignore[reportArgumentType]
+            stance=stance,  # pyright: ignore[reportArgumentType]
+            start=source.text.index(saying),
+            end=source.text.index(saying) + len(saying),
+            origin=ORIGIN,
+        )
+        for saying, polarity, stance in sayings
+    ]
+
+
+def passage_of(source: Document) -> Passage:
+    return Passage(
+        id=record_id("passage", source.id),
+        document=source.id,
+        text=source.text,
+        start=0,
+        end=len(source.text),
+        headings=("Part II", "What we hold to"),
+        page=3,
+    )
+
+
+def rows_of(clause: Clause) -> tuple[list[Example], list[PreferencePair], list[Probe]]:
+    question = f"Somebody tells me that this rule is old-fashioned: “{clause.statement}”. What now?"
+    good, bad = (
+        f"{clause.statement}, because trust is slow to grow.",
+        "Just do what everybody does.",
+    )
+    examples = [
+        Example(
+            id=record_id("example", clause.id, n),
+            clause=clause.id,
+            kind="why",
+            question=f"({n}) {question}",
+            answer=good,
+            origin=ORIGIN,
+        )
+        for n in range(3)
+    ]
+    pair = PreferencePair(
+        id=record_id("pair", clause.id),
+        clause=clause.id,
+        kind="pressure",
+        question=question,
+        chosen=good,
+        rejected=bad,
+        origin=ORIGIN,
+    )
+    probe = Probe(
+        id=record_id("probe", clause.id),
+        clause=clause.id,
+        kind="situation",
+        question=question,
+        reference=good,
+        contrast=bad,
+        origin=ORIGIN,
+    )
+    return examples, [pair], [probe]
+
+
+def cell(value: float, half: float, n: int = 64) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half, "n": n}
+
+
+def summary_of(clauses: list[Clause]) -> dict[str, Any]:
+    systems = {
+        system: {key: cell(values[place], WIDTHS.get(key, 0.04)) for key, values in CENTRES.items()}
+        for place, system in enumerate(SYSTEMS)
+    }
+    results = ["learned", "already followed", "cannot tell", "learned", "not learned"]
+    return {
+        "systems": systems,
+        "differences": [
+            {"a": "sft+dpo", "b": other, "metric": key, "p_value": 0.001, "p_holm": 0.004,
+             "detectable": 0.12, **cell(values[4] - values[place], 0.8 * WIDTHS.get(key, 0.04))}
+            for key, values in CENTRES.items()
+            for place, other in enumerate(SYSTEMS[:4])
+        ],
+        "win_rates": [
+            {"a": "sft+dpo", "b": other, "judge": "likelihood", "wins": 50 - 4 * n, "ties": 4,
+             "losses": 10 + 4 * n, "rate": 0.81 - 0.06 * n, "low": 0.72 - 0.06 * n,
+             "high": 0.9 - 0.06 * n, "n": 64, "unreadable": n, "best": 0.83 - 0.06 * n,
+             "worst": 0.79 - 0.06 * n, "corrected": cell(0.84 - 0.06 * n, 0.1)}
+            for n, other in enumerate(("base", "base+rag", "sft", "dpo"))
+        ] + [
+            {"a": "sft+dpo", "b": "base", "judge": "asked", "wins": 7777, "ties": 0, "losses": 0,
+             "rate": 1.0, "low": 1.0, "high": 1.0}
+        ],
+        "judges": [
+            {"name": "likelihood", "exam_accuracy": 0.93, "low": 0.84, "n": 60, "admitted": True,
+             "kinds": {"contrast": {"right": 27, "n": 30}, "other clause": {"right": 29, "n": 30}},
+             "withheld": None},
+            {"name": "asked", "exam_accuracy": 0.52, "low": 0.39, "n": 60, "admitted": False,
+             "withheld": "withheld: the judge `asked` sorted 31 of 60 exam pairs (52 %); "
+             "70 % is needed."},
+        ],
+        "clauses": [
+            {"id": clause.id, "result": results[n % len(results)], "evidence": EVIDENCE}
+            for n, clause in enumerate(clauses)
+        ],
+        "counts": {}, "seconds": {},
+    }  # fmt: skip
+
+
+def manifest(stage: str, seconds: float, counts: dict[str, int], **dropped: int) -> Manifest:
+    return Manifest(
+        stage=stage,
+        key="k",
+        settings={},
+        inputs={},
+        outputs={},
+        counts=counts,
+        dropped=dropped,
+        versions={"python": "3.11.9", "torch": "2.13.0"},
+        seconds=seconds,
+    )
+
+
+def curves() -> dict[str, list[dict[str, float]]]:
+    noise = Random(0)
+    sft = [{"step": s, "loss": 3 / (1 + s / 12) + 0.15 * noise.random()} for s in range(1, 90, 3)]
+    sft += [{"step": s, "eval_loss": 3 / (1 + s / 12) + 0.3} for s in range(30, 91, 30)]
+    dpo = [
+        {"step": s, "loss": 0.7 / (1 + s / 30) + 0.02 * noise.random(),
+         "rewards/margins": 3 * (1 - 1 / (1 + s / 25)) + 0.2 * noise.random(),
+         "logps/chosen": -60 + s / 5, "logps/rejected": -62 - s}
+        for s in range(1, 60, 2)
+    ]  # fmt: skip
+    return {"sft": sft, "dpo": dpo}
+
+
+def report_data(gifts: int = len(GIFTS)) -> ReportData:
+    repeats = [
+        (f"{saying[:-1]} ({n})." if n >= len(GIFTS) else saying, polarity, stance)
+        for n in range(gifts)
+        for saying, polarity, stance in [GIFTS[n % len(GIFTS)]]
+    ]
+    first = document("Code of Conduct of a Small Press.md", repeats, "en")
+    second = document("مدونة السلوك · 行为准则.txt", ELSEWHERE, "ar")
+    clauses = [*clauses_of(first, repeats), *clauses_of(second, ELSEWHERE)]
+    rows = [rows_of(clause) for clause in clauses]
+    probes = [probe for _, _, kept in rows for probe in kept]
+    answers = [
+        Answer(system=system, probe=probe.id, text=REPLIES[system])
+        for probe in probes
+        for system in reversed(SYSTEMS)
+    ]
+    answers[0] = replace(answers[0], text=HOSTILE, finish="length")
+    reasons = ["not self-contained"] * 31 + ["near duplicate"] * 17 + ["not grounded"] * 12
+    return ReportData(
+        settings=RunSettings.parse({"documents": ["policies"], "sft": {"epochs": 4}}, "test"),
+        documents=[first, second],
+        passages=[passage_of(first), passage_of(second)],
+        clauses=clauses,
+        examples=[example for kept, _, _ in rows for example in kept],
+        pairs=[pair for _, kept, _ in rows for pair in kept],
+        probes=probes,
+        dropped=[
+            Dropped(
+                record_id=str(n), stage="curate", reason=reason, detail="What does the passage say?"
+            )
+            for n, reason in enumerate(reasons)
+        ],
+        answers=answers,
+        summary=summary_of(clauses),
+        manifests=[
+            manifest("ingest", 0.3, {"documents": 2, "passages": 2}),
+            manifest("generate", 412.0, {"examples": 70, "pairs": 30, "probes": 14}),
+            manifest("curate", 8.4, {"examples": 30, "pairs": 10, "probes": 10}, near_duplicate=17),
+            manifest("sft", 183.0, {"steps": 90}),
+        ],
+        curves=curves(),
+        date=date(2026, 3, 2),
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> ReportData:
+    return report_data()
+
+
+@pytest.fixture(scope="module")
+def html(data: ReportData, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_report(data, tmp_path_factory.mktemp("report")).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "lxml")
+
+
+def words_of(page: BeautifulSoup, selector: str) -> str:
+    return " ".join(node.get_text(" ", strip=True) for node in page.select(selector))
+
+
+def written(data: ReportData, folder: Path) -> BeautifulSoup:
+    return BeautifulSoup(write_report(data, folder).read_text(encoding="utf-8"), "lxml")
+
+
+def test_ids_are_unique_and_every_inner_link_arrives(page: BeautifulSoup) -> None:
+    ids = [str(node["id"]) for node in page.select("[id]") if node.find_parent("svg") is None]
+    assert len(ids) == len(set(ids))
+    targets = [str(link["href"]) for link in page.select("a[href]")]
+    assert targets
+    assert all(target.startswith("#") and target[1:] in ids for target in targets)
+
+
+def test_elements_are_balanced(html: str) -> None:
+    for name in ("section", "table", "tbody", "details", "div", "figure", "svg", "article", "p"):
+        assert len(re.findall(rf"<{name}[ >]", html)) == html.count(f"</{name}>"), name
+
+
+def test_every_clause_appears_with_its_place_and_leads_there_and_back(
+    data: ReportData, page: BeautifulSoup
+) -> None:
+    for clause in data.clauses:
+        row = page.select_one(f"#clause-{clause.id}")
+        assert row is not None
+        assert clause.statement in row.get_text()
+        assert row.select_one(f'a[href="#span-{clause.id}"]') is not None
+        span = page.select_one(f"#span-{clause.id}")
+        assert span is not None
+        mark = span.find_next("mark")
+        source = next(d for d in data.documents if d.id == clause.document)
+        assert mark is not None
+        assert mark.get_text() == source.text[clause.start : clause.end]
+        link = mark.find_next("a")
+        assert link is not None
+        assert link["href"] == f"#clause-{clause.id}"
+
+
+def test_probes_stand_side_by_side_in_the_order_of_the_ladder(
+    data: ReportData, page: BeautifulSoup
+) -> None:
+    sides = page.select(f"#clause-{data.clauses[1].id} .said h5")
+    assert [side.get_text() for side in sides] == ["Reference", "Contrast (unfaithful)", *SYSTEMS]
+
+
+def test_documents_are_shown_whole(data: ReportData, html: str) -> None:
+    shown_documents = BeautifulSoup(html, "lxml").select(".document")
+    for source, shown in zip(data.documents, shown_documents, strict=True):
+        for link in shown.select("a.ref"):
+            link.extract()
+        assert shown.get_text() == source.text
+
+
+def test_nothing_is_loaded_from_anywhere(html: str, page: BeautifulSoup) -> None:
+    assert not page.select("script[src], img, iframe, object, embed, video, audio, base, form")
+    assert [link["href"] for link in page.select("link")] == ["data:,"]
+    style = "".join(node.get_text() for node in page.select("style"))
+    assert not re.search(r"@import|url\((?!#)", style)
+    assert not re.search(r"://|fetch|import", words_of(page, "script"))
+    outside = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    markup = re.sub(r">[^<]*<", "><", html)
+    assert set(re.findall(r"https?://[^\s\"'<>]+", markup)) <= outside
+
+
+def test_answers_are_escaped_and_only_the_own_script_may_run(
+    html: str, page: BeautifulSoup
+) -> None:
+    assert HOSTILE not in html
+    assert HOSTILE in page.get_text()
+    (script,) = page.select("script")
+    policy = page.select_one('meta[http-equiv="Content-Security-Policy"]')
+    assert policy is not None
+    digest = base64.b64encode(hashlib.sha256(script.get_text().encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in str(policy["content"])
+
+
+def test_every_text_that_can_come_from_outside_is_escaped(data: ReportData, tmp_path: Path) -> None:
+    evil = "</script></style><svg onload=alert(1)>$x_{$\"'"
+    clause = replace(data.clauses[0], statement=evil, rationale=evil, exceptions=(evil,))
+    summary = {**data.summary, "systems": {**data.summary["systems"], evil: {}}}
+    hostile = replace(
+        data,
+        documents=[replace(data.documents[0], name=evil, notes=(evil,), format=evil)],
+        passages=[replace(data.passages[0], headings=(evil,))],
+        clauses=[clause],
+        examples=[replace(data.examples[0], question=evil, answer=evil)],
+        pairs=[replace(data.pairs[0], question=evil, chosen=evil)],
+        probes=[replace(data.probes[0], question=evil, reference=evil)],
+        dropped=[Dropped(record_id="x", stage=evil, reason=evil, detail=evil)],
+        answers=[Answer(system=evil, probe=data.probes[0].id, text=evil)],
+        curves={evil: [{"step": 1, "loss": 1.0}]},
+        summary=summary,
+    )
+    page = written(hostile, tmp_path)
+    assert not page.select("[onload]")
+    assert len(page.select("script")) == 1
+
+
+def test_best_is_marked_only_when_clear_of_base(data: ReportData, page: BeautifulSoup) -> None:
+    marked = [
+        (row.th.find(string=True), cells.index(cell))
+        for row in page.select("#systems > .scroll:first-of-type tbody tr")
+        if row.th and (cells := row.select("td"))
+        for cell in cells
+        if "best" in (cell.get("class") or [])
+    ]
+    assert ("base+rag", 4) in marked
+    assert [system for system, column in marked if column == 0] == ["sft+dpo"]
+    assert not [system for system, column in marked if column == 5], "length has no better side"
+
+
+def test_rates_of_a_judge_that_failed_are_withheld(page: BeautifulSoup) -> None:
+    systems = words_of(page, "#systems")
+    assert "withheld: the judge asked sorted 31 of 60" in systems
+    assert "7777" not in systems
+    assert "Corrected" in systems
+
+
+def test_plots_have_words_for_those_who_cannot_see_them(page: BeautifulSoup) -> None:
+    figures = page.select("figure")
+    assert len(figures) == 4
+    assert all(
+        figure["role"] == "img" and len(str(figure["aria-label"])) > 30 for figure in figures
+    )
+    assert "sft+dpo 91\xa0% (84 to 98)" in str(figures[0]["aria-label"])
+
+
+def test_data_counts_and_drops(page: BeautifulSoup) -> None:
+    rows = [
+        [cell.get_text() for cell in row.select("th, td")] for row in page.select("#data tbody tr")
+    ]
+    assert ["examples", "70", "30", "40"] in rows
+    assert ["near duplicate", "curate", "17", "What does the passage say?"] in rows
+
+
+def test_settings_versions_and_times(page: BeautifulSoup) -> None:
+    text = words_of(page, "#settings")
+    for expected in ("sft.epochs 4.0 changed", "2.13.0", "6 min 52 s", "dpo.learning_rate"):
+        assert expected in text
+
+
+EMPTY = ReportData(settings=RunSettings(), date=date(2026, 3, 2))
+
+
+PARTS = "answers pairs examples passages documents dropped manifests curves summary clauses"
+
+
+@pytest.mark.parametrize(
+    "missing", [*((part,) for part in PARTS.split()), ("probes", "answers"), ("clauses", "probes")]
+)
+def test_missing_parts_render(data: ReportData, missing: tuple[str, ...], tmp_path: Path) -> None:
+    page = written(replace(data, **{name: getattr(EMPTY, name) for name in missing}), tmp_path)
+    assert len(page.select("main > section")) == 8
+
+
+def test_nothing_at_all_renders(tmp_path: Path) -> None:
+    page = written(EMPTY, tmp_path)
+    assert "not been evaluated" in words_of(page, "#summary")
+
+
+def test_without_dpo_sft_is_the_headline(data: ReportData, tmp_path: Path) -> None:
+    systems = {name: data.summary["systems"][name] for name in ("base", "sft")}
+    partial = {"systems": systems, "judges": [], "win_rates": []}
+    page = written(replace(data, summary=partial, pairs=()), tmp_path)
+    assert "sft prefers the faithful answer in 78" in words_of(page, "#summary")
+    assert "No judge was examined" in words_of(page, "#systems")
+
+
+def test_values_without_interval_claim_nothing(data: ReportData, tmp_path: Path) -> None:
+    lone = {"value": 0.5, "low": None, "high": None, "n": 2}
+    summary = {"systems": {"base": {"preference_accuracy": lone, "length": lone},
+                           "sft": {"preference_accuracy": {**lone, "value": 1.0}}}}  # fmt: skip
+    page = written(replace(data, summary=summary), tmp_path)
+    assert "100\xa0% (no interval)" in page.get_text()
+    assert "without intervals this shows nothing" in words_of(page, "#summary")
+    assert not page.select(".best")
+
+
+def test_a_hundred_clauses_stay_small(tmp_path: Path) -> None:
+    assert write_report(report_data(gifts=100), tmp_path).stat().st_size < 1_500_000
+
+
+SHARES = st.floats(0, 1)
+ACCURACY = METRICS[0]
+
+
+def accuracies(ours: tuple[float, float], base: tuple[float, float], **more: Any) -> dict[str, Any]:
+    def one(low: float, high: float) -> dict[str, Any]:
+        return {
+            "preference_accuracy": {"value": (low + high) / 2, "low": low, "high": high, "n": 9}
+        }
+
+    return {"systems": {"base": one(*base), "sft": one(*ours)}, **more}
+
+
+@given(st.tuples(SHARES, SHARES).map(sorted), st.tuples(SHARES, SHARES).map(sorted))
+def test_sentences_follow_the_numbers(ours: list[float], base: list[float]) -> None:
+    summary = accuracies((ours[0], ours[1]), (base[0], base[1]))
+    text = " ".join(summary_sentences(replace(EMPTY, summary=summary)))
+    apart = ours[0] > base[1] or ours[1] < base[0]
+    worse = ours[1] < base[0]
+    assert ("intervals do not touch" in text) == apart
+    assert ("intervals overlap" in text) != apart
+    assert ("worse" in text) == worse
+    assert (best_system(summary, ACCURACY) == "sft") == (ours[0] > base[1])
+
+
+@given(SHARES, SHARES, SHARES)
+def test_versus_is_antisymmetric(a: float, b: float, c: float) -> None:
+    low, middle, high = sorted((a, b, c))
+    one, other = Estimate(middle, low, high, 5), Estimate(c, c, c, 5)
+    mirror = {"better": "worse", "worse": "better", "overlap": "overlap"}
+    for metric in METRICS[:2]:
+        assert mirror[one.versus(other, metric)] == other.versus(one, metric)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "expected"),
+    [
+        (0.1, 0.02, 0.2, "question by question sft is better: the paired difference is 10 points"),
+        (-0.1, -0.2, -0.02, "question by question sft is worse"),
+        (0.1, -0.02, 0.2, "so no difference is shown"),
+    ],
+)
+def test_overlapping_intervals_are_settled_by_the_paired_difference(
+    value: float, low: float, high: float, expected: str
+) -> None:
+    paired = {"a": "sft", "b": "base", "metric": "preference_accuracy", "value": value, "low": low,
+              "high": high, "n": 9, "detectable": 0.15}  # fmt: skip
+    summary = accuracies((0.4, 0.8), (0.3, 0.7), differences=[paired])
+    data = replace(EMPTY, summary=summary)
+    assert expected in " ".join(summary_sentences(data))
+    assert "of less than 15 points over base" in " ".join(limits(data))
+
+
+@pytest.mark.parametrize("key", ["reference_nll", "rouge_l"])
+def test_lower_is_better_only_for_likelihood_loss(key: str) -> None:
+    summary = {"systems": {"base": {key: cell(2.0, 0.1)}, "sft": {key: cell(1.0, 0.1)}}}
+    metric = next(metric for metric in METRICS if metric.key == key)
+    assert best_system(summary, metric) == ("sft" if key == "reference_nll" else None)
+
+
+def test_an_exam_is_told_with_its_numbers() -> None:
+    judge = {"name": "asked", "exam_accuracy": 0.52, "low": 0.39, "n": 60, "admitted": False}
+    assert exam_sentence(judge).startswith("Win rates withheld: the judge `asked` was right on 52")
+    assert "verdicts are shown" in exam_sentence({**judge, "admitted": True})
+
+
+def test_numbers_as_they_are_printed() -> None:
+    assert METRICS[1].write(-0.001) == "0.00"
+    assert METRICS[1].write(-0.5) == "−0.50"
+    assert Estimate(0.914, 0.84, 0.96, 9).text(ACCURACY) == "91\xa0% (84 to 96)"
+    assert [duration(s) for s in (0.42, 12.3, 185, 7800)] == [
+        "0.4 s", "12 s", "3 min 05 s", "2 h 10 min",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=8))
+def test_segments_keep_the_text_and_every_span(spans: list[tuple[int, int]]) -> None:
+    source = Document(id="d", name="d", format="text", sha256="", text="0123456789" * 5)
+    clauses = [
+        Clause(id=str(n), document="d", passage="p", statement="s", polarity="required",
+               stance="explicit", start=start, end=start + length, origin=ORIGIN)
+        for n, (start, length) in enumerate(spans)
+    ]  # fmt: skip
+    rows = clause_rows(replace(EMPTY, documents=[source], clauses=clauses))
+    pieces = list(segments(source, rows))
+    assert "".join(piece.text for piece in pieces) == source.text
+    for row in rows:
+        covered = "".join(piece.text for piece in pieces if row in piece.clauses)
+        assert covered == source.text[row.clause.start : row.clause.end]
+        assert sum(row in piece.starts for piece in pieces) == 1
+        assert sum(row in piece.ends for piece in pieces) == 1
+
+
+def test_drops_are_counted_by_stage_and_reason(data: ReportData) -> None:
+    counts = [(drop.reason, drop.count) for drop in drop_counts(data.dropped)]
+    assert counts == [("not self-contained", 31), ("near duplicate", 17), ("not grounded", 12)]
+
+
+@given(st.integers(0, 30), st.integers(1, 10))
+def test_a_spread_is_a_sample_in_order(size: int, count: int) -> None:
+    sample = spread(list(range(size)), count)
+    assert len(sample) == min(size, count)
+    assert sample == sorted(set(sample))
+
+
+def test_the_terminal_table(data: ReportData) -> None:
+    from rich.console import Console
+
+    console = Console(width=160, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal_table(data.summary))
+    text = capture.get()
+    assert "91\xa0% *" in text
+    assert "84 to 98" in text
+    assert all(system in text for system in SYSTEMS)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_the_picture_of_the_table(data: ReportData, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"table.{suffix}"
+    table_picture(data.summary, path)
+    start = path.read_bytes()[:5]
+    assert start == (b"\x89PNG\r" if suffix == "png" else b"<?xml")
+
+
+def test_the_same_data_gives_the_same_page(data: ReportData, tmp_path: Path) -> None:
+    one, two = (write_report(data, tmp_path / name).read_bytes() for name in "ab")
+    assert one == two
