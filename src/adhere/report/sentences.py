@@ -179,7 +179,7 @@ def _small_sample(data: ReportData) -> str | None:
     base = estimate(data.summary, "base", metric.key)
     if base is None:
         return None
-    asked = f"{counted(base.n, 'held-out question')} {'is' if base.n == 1 else 'are'} few"
+    asked = f"The comparison rests on {counted(base.n, 'held-out question')}"
     against = (headline_system(data.summary), "base", metric.key)
     rows = data.summary.get("differences", ())
     seen = [row["detectable"] for row in rows if (row["a"], row["b"], row["metric"]) == against]
