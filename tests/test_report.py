@@ -544,6 +544,11 @@ def test_lower_is_better_only_for_likelihood_loss(key: str) -> None:
     assert best_system(summary, metric) == ("sft" if key == "reference_nll" else None)
 
 
+@pytest.mark.parametrize(("gifts", "few"), [(8, True), (40, False)])
+def test_few_clauses_are_a_limit(gifts: int, few: bool) -> None:
+    assert ("somewhat too narrow" in " ".join(limits(report_data(gifts)))) == few
+
+
 def test_an_exam_is_told_with_its_numbers() -> None:
     judge = {"name": "asked", "exam_accuracy": 0.52, "low": 0.39, "n": 60, "admitted": False}
     assert exam_sentence(judge).startswith("Win rates withheld: the judge `asked` was right on 52")
