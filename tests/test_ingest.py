@@ -12,7 +12,7 @@ from adhere.progress import NoProgress
 from adhere.readers import Reading, read_file
 from adhere.records import Document, Passage
 from adhere.settings import IngestSettings
-from adhere.text import sentence_spans
+from adhere.text import sentence_spans, text_size
 
 WORDS = st.sampled_from(
     ["be", "fair", "Mr. Li", "we", "1.5", "(so)", "人人", "诚实。", "«ja»", "no!"]
@@ -124,13 +124,29 @@ def test_long_sections_are_cut_evenly_between_paragraphs() -> None:
     assert [passage.text.count("\n\n") for passage in passages] == [2, 1, 1]
 
 
+@given(MARKDOWN, st.integers(200, 1500))
+def test_only_a_single_sentence_makes_a_passage_too_long(markdown: str, size: int) -> None:
+    document, reading, passages = passages_of(markdown, size)
+    titles = {heading.title for heading in reading.headings}
+    for passage in passages:
+        if text_size(passage.text) > 1.25 * size:
+            body = [line for line in passage.text.splitlines() if line not in titles]
+            assert len(sentence_spans("\n".join(body), document.language)) <= 1
+
+
+def test_a_heading_stays_with_a_sentence_that_is_too_long() -> None:
+    sentence = "We keep our word in small things and in great ones, " * 20 + "always."
+    _, _, passages = passages_of(f"# Word\n\n{sentence}\n\n{sentence}", size=300)
+    assert [passage.text.startswith("Word\n\nWe keep") for passage in passages] == [True, False]
+
+
 def test_a_list_stays_with_the_line_that_leads_to_it() -> None:
-    before = "We keep our word in small things and in great ones. " * 4
+    before = "We keep our word in small things and great. " * 6
     items = "\n".join(
-        f"- we never do thing number {number}, whatever it may bring" for number in range(8)
+        f"- never do thing number {number}, whatever it brings" for number in range(6)
     )
     _, _, passages = passages_of(f"{before}\n\nThese are our rules:\n\n{items}", size=300)
-    assert not any(passage.text.endswith(":") for passage in passages)
+    assert [passage.text[:9] for passage in passages] == ["We keep o", "These are"]
 
 
 def test_pages_are_those_of_the_passage_start() -> None:

@@ -1,10 +1,13 @@
 """Each format to plain text, and each kind of unusable file to one clear sentence."""
 
 import io
+import unicodedata
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pdfs import make_pdf
 
 from adhere.errors import InputError
@@ -114,6 +117,13 @@ def test_html_becomes_plain_text() -> None:
         "navigation blocks left out: 1",
         "a table of contents was left out",
     )
+
+
+def test_deep_lists_lose_nothing_and_absurd_depth_is_refused() -> None:
+    markdown = "\n".join(f"{'  ' * depth}- level {depth}" for depth in range(20))
+    assert read("a.md", markdown).text.count("level") == 20
+    with pytest.raises(InputError, match=r"a\.html: its elements are nested hundreds deep"):
+        read("a.html", "<div>" * 3000 + "x")
 
 
 def test_two_links_into_the_page_are_no_table_of_contents() -> None:
@@ -319,6 +329,54 @@ def test_html_encoding_is_the_one_that_the_page_declares() -> None:
 
 def test_byte_order_mark_is_no_text() -> None:
     assert read("a.txt", b"\xef\xbb\xbfBe fair.\r\nAlways.").text == "Be fair.\n\nAlways."
+
+
+PIECES = st.sampled_from(
+    (
+        *(
+            "# ",
+            "- ",
+            "1. ",
+            "• ",
+            "* ",
+            "    ",
+            "\n",
+            "\n\n",
+            "\t",
+            "\f",
+            "\u2028",
+            "\u200b",
+            "\u00ad",
+        ),
+        *(
+            "a",
+            "Be fair.",
+            "人",
+            "。",
+            ":",
+            "e\u0301",
+            "&shy;",
+            "&#8203;",
+            "---",
+            "===",
+            "___",
+            "|",
+        ),
+        *("{:.x}", '!!! n "x"\n', "[^1]: ", "[a](#b)"),
+        *("<b>", "</p>", "<table><tr><td>", "<h2>", "</h2>", "<li>"),
+    )
+)
+
+
+@given(st.lists(PIECES, max_size=25).map("".join), st.sampled_from(["a.md", "a.txt", "a.html"]))
+def test_any_text_is_read_or_refused_in_words(content: str, name: str) -> None:
+    try:
+        reading = read(name, content)
+    except InputError:
+        return
+    titles(reading)
+    assert unicodedata.normalize("NFC", reading.text) == reading.text
+    assert not set(reading.text) & set("\u00ad\u200b\ufeff\t\u00a0")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,10 @@ def test_headings_and_list_items_without_a_stop_stand_alone() -> None:
     ]
 
 
+def test_a_bare_list_marker_is_a_span() -> None:
+    assert sentences("- \n1. \nBe fair.") == ["-", "1.", "Be fair."]
+
+
 def test_scripts_without_spaces_and_right_to_left() -> None:
     assert sentences("人人生而自由。人人平等！", "zh") == ["人人生而自由。", "人人平等！"]
     assert sentences("هل هذا حق؟ نعم.", "ar") == ["هل هذا حق؟", "نعم."]

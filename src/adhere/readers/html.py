@@ -39,7 +39,7 @@ _NOTE_MARK = re.compile(r"[\[(]?\d{1,3}[\])]?|[↑↩↵¶#§*†^\ufe0e\s]+")
 def read_html(data: bytes, name: str) -> Reading:
     """Headings h1 to h6, paragraphs, lists and tables of an HTML page, as plain text."""
     text, notes = decode(data, name, html=True)
-    return _read(text, notes)
+    return _read(text, name, notes)
 
 
 def read_markdown(data: bytes, name: str) -> Reading:
@@ -49,9 +49,10 @@ def read_markdown(data: bytes, name: str) -> Reading:
     text, notes = decode(data, name)
     text, fronts = _FRONT_MATTER.subn("", text, count=1)
     notes = (*notes, "front matter left out") if fronts else notes
+    parser = MarkdownIt("commonmark", {"maxNesting": 100})
     # Indented text in policies is text, hardly ever code.
-    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("code")
-    return _read(parser.render(_plain_markdown(text)), notes)
+    parser.enable(["table", "strikethrough"]).disable("code")
+    return _read(parser.render(_plain_markdown(text)), name, notes)
 
 
 def read_docx(data: bytes, name: str) -> Reading:
@@ -71,15 +72,20 @@ def read_docx(data: bytes, name: str) -> Reading:
             f"{name}: not a readable DOCX file; it is damaged or another format. "
             "Open it in a word processor and save it again as .docx."
         ) from error
-    return _read(page.value, ())
+    return _read(page.value, name, ())
 
 
-def _read(html: str, notes: tuple[str, ...]) -> Reading:
+def _read(html: str, name: str, notes: tuple[str, ...]) -> Reading:
     from bs4 import BeautifulSoup
 
     page = BeautifulSoup(html, "lxml")
     walker = _Walker()
-    walker.walk(page)
+    try:
+        walker.walk(page)
+    except RecursionError as error:
+        raise InputError(
+            f"{name}: its elements are nested hundreds deep. Save the page as plain text."
+        ) from error
     walker.flush()
     return assemble(walker.blocks, (*notes, *walker.notes()))
 

@@ -139,7 +139,7 @@ def _line(
         c for c, box in characters if not (c.isdigit() and _is_raised(box, size, bottom))
     )
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore").strip()
-    if text:
+    if clean(text):
         yield _Line(
             text=text,
             page=page,
