@@ -207,20 +207,22 @@ def _cut(
     """The cheapest way to cut at sentence ends, by dynamic programming over the sentences.
 
     Each passage costs the squared relative distance from `size`, each break what
-    `_break_costs` says of its place. Only a single sentence may be longer than
-    `_STRETCH` times `size`.
+    `_break_costs` XX
     """
     breaks = _break_costs(text, sentences, group)
-    sizes = [0, *accumulate(text_size(text[start:end]) + 1 for start, end in sentences)]
+    points = [point for span in sentences for point in span]
+    totals = [0, *accumulate(text_size(text[a:b]) for a, b in pairwise(points))]
+    begins, ends = totals[0::2], totals[1::2]
     best: list[tuple[float, int]] = [(0.0, 0)]
     for end in range(1, len(sentences) + 1):
         choices: list[tuple[float, int]] = []
+        single = True
         for start in range(end - 1, -1, -1):
-            part = sizes[end] - sizes[start]
-            choices.append((best[start][0] + (part / size - 1) ** 2 + breaks[start], start))
-            fits = sizes[end] - sizes[start - 1] <= _STRETCH * size if start else False
-            if not fits and breaks[start] < _AFTER_HEADING:
+            part = ends[end - 1] - begins[start]
+            single = single and (start == end - 1 or breaks[start + 1] == _AFTER_HEADING)
+            if part > _STRETCH * size and not single:
                 break
+            choices.append((best[start][0] + (part / size - 1) ** 2 + breaks[start], start))
         best.append(min(choices))
     spans: list[tuple[int, int]] = []
     end = len(sentences)
