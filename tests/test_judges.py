@@ -12,8 +12,8 @@ from adhere.evaluate.judges import (
     judge_winner,
     parse_seat,
 )
-from adhere.evaluate.likelihood import Grounding
 from adhere.evaluate.statistics import wilson
+from adhere.grounding import Grounding
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
 from adhere.settings import EvaluateSettings

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.tokenizers import DefaultTokenizer
 
-from adhere.evaluate.likelihood import Grounded, Grounding, reference_likelihoods
+from adhere.evaluate.likelihood import reference_likelihoods
 from adhere.evaluate.metrics import (
     answer_values,
     embedding_similarity,
@@ -14,6 +14,7 @@ from adhere.evaluate.metrics import (
     words,
 )
 from adhere.evaluate.systems import System
+from adhere.grounding import Grounded, Grounding
 from adhere.progress import NoProgress
 from adhere.records import Answer
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from fakes import passage
 
+from adhere.embedding import embedder
 from adhere.errors import MissingExtraError
-from adhere.evaluate.retrieval import embedder, retrieve
+from adhere.evaluate.retrieval import retrieve
 from adhere.progress import NoProgress
 
 TOPICS = ("gift", "travel", "press")

@@ -21,6 +21,14 @@ class Progress(Protocol):
         """Say one thing worth a line of the log."""
         ...
 
+    def stage(self, name: str, what: str) -> None:
+        """A stage begins, or is up to date."""
+        ...
+
+    def done(self, name: str, made: str, seconds: float) -> None:
+        """A stage has ended."""
+        ...
+
 
 class NoProgress:
     """Says nothing."""
@@ -29,6 +37,12 @@ class NoProgress:
         yield from items
 
     def note(self, message: str) -> None:
+        pass
+
+    def stage(self, name: str, what: str) -> None:
+        pass
+
+    def done(self, name: str, made: str, seconds: float) -> None:
         pass
 
 
@@ -54,6 +68,12 @@ class ConsoleProgress:
     def note(self, message: str) -> None:
         self._console.print(f"  {message}", markup=False)
 
+    def stage(self, name: str, what: str) -> None:
+        self._console.print(f"[bold]{name}[/bold]  {what}")
+
+    def done(self, name: str, made: str, seconds: float) -> None:
+        self._console.print(f"  {made}  ({duration(seconds)})", style="green")
+
     @contextmanager
     def _bar(self) -> "Generator[RichProgress]":
         from rich import progress as rich
@@ -67,3 +87,13 @@ class ConsoleProgress:
         )
         with rich.Progress(*columns, console=self._console) as bar:
             yield bar
+
+
+def duration(seconds: float) -> str:
+    """`4 s`, `3 min 20 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

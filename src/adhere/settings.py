@@ -24,6 +24,8 @@ class ModelSettings(_Settings):
 
     teacher: str = "openvino:qwen2.5-coder-1.5b-instruct"
     """Address of the engine that writes and scores data, e.g. http://localhost:8000/v1#NAME."""
+    style: Literal["continue", "chat"] = "continue"
+    """How the teacher is prompted: to continue a pattern (small ones) or by chat (strong ones)."""
     student: str = "smollm2-135m-instruct"
     """The model to align: a catalogue name, a local folder, or a hub repository."""
     embedder: str = "all-minilm-l6-v2"
@@ -40,25 +42,25 @@ class IngestSettings(_Settings):
 class ClausesSettings(_Settings):
     """How passages become clauses."""
 
-    style: Literal["continue", "chat"] = "continue"
-    """Prompt style: `continue` a pattern (small teachers) or `chat` (strong teachers)."""
-    max_per_passage: Annotated[int, Field(ge=1, le=50)] = 8
-    """Keep at most this many clauses of one passage."""
+    max_per_passage: Annotated[int, Field(ge=1, le=50)] = 4
+    """Keep at most this many clauses of one passage, those with the plainest words first."""
 
 
 class GenerateSettings(_Settings):
     """How many rows are generated for each clause, and how."""
 
-    style: Literal["continue", "chat"] = "continue"
-    """Prompt style: `continue` a pattern (small teachers) or `chat` (strong teachers)."""
-    examples: Annotated[int, Field(ge=0, le=100)] = 4
+    examples: Annotated[int, Field(ge=1, le=100)] = 3
     """SFT questions a clause."""
-    pairs: Annotated[int, Field(ge=0, le=100)] = 3
+    pairs: Annotated[int, Field(ge=1, le=100)] = 2
     """Preference pairs a clause."""
-    probes: Annotated[int, Field(ge=1, le=100)] = 2
-    """Held-out questions a clause; their situations are kept from training."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    probes: Annotated[int, Field(ge=1, le=3)] = 2
+    """Held-out questions a clause; their kinds of situation are kept from training."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     """Of the questions; answers are greedy."""
+    max_sentences: Annotated[int, Field(ge=1)] = 2
+    """Longest answer; what a small teacher writes after that runs on."""
+    min_relevance: Annotated[float, Field(ge=-1, le=1)] = 0.3
+    """Least cosine similarity of a question to its clause."""
     seed: int = 0
 
 
@@ -69,11 +71,10 @@ class CurateSettings(_Settings):
     """Least grounding gain of an answer, in nats a token (docs/method.md)."""
     min_margin: float = 0.1
     """Least difference in grounding gain between chosen and rejected, in nats a token."""
-    near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Jaccard similarity of word 3-grams from which two questions are the same."""
+    near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Jaccard similarity of character 5-grams from which two questions are the same."""
     max_length_ratio: Annotated[float, Field(ge=1)] = 2.5
-    """Longest allowed ratio of the two answers' lengths in a pair."""
-    seed: int = 0
+    """Largest ratio of the longer to the shorter answer of a pair."""
 
 
 class _TrainSettings(_Settings):
@@ -108,7 +109,7 @@ class DPOSettings(_TrainSettings):
 class EvaluateSettings(_Settings):
     """How the systems are compared."""
 
-    max_tokens: Annotated[int, Field(ge=8)] = 96
+    max_tokens: Annotated[int, Field(ge=8)] = 72
     """Longest answer."""
     retrieved: Annotated[int, Field(ge=1)] = 2
     """Passages that `base+rag` reads."""

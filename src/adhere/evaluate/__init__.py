@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from adhere.embedding import Embed
 from adhere.engines.base import Engine
 from adhere.errors import InputError
 from adhere.evaluate.exam import ExamResult, exam_pairs, examine
 from adhere.evaluate.judges import AskedJudge, Comparison, Judge, LikelihoodJudge
-from adhere.evaluate.likelihood import Grounding, reference_likelihoods
+from adhere.evaluate.likelihood import reference_likelihoods
 from adhere.evaluate.metrics import (
     LOWER_IS_BETTER,
     METRICS,
@@ -14,9 +15,10 @@ from adhere.evaluate.metrics import (
     answer_values,
     likelihood_values,
 )
-from adhere.evaluate.retrieval import Embed, embedder, retrieve
+from adhere.evaluate.retrieval import retrieve
 from adhere.evaluate.summary import Evaluation
 from adhere.evaluate.systems import System, answer_probes, matches
+from adhere.grounding import Grounding
 from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Answer, Clause, Dropped, Passage, Probe, Verdict
@@ -25,12 +27,10 @@ from adhere.settings import EvaluateSettings
 __all__ = [
     "LOWER_IS_BETTER",
     "METRICS",
-    "Embed",
     "Evaluation",
     "ExamResult",
     "ProbeScore",
     "System",
-    "embedder",
     "evaluate",
 ]
 

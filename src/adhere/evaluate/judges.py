@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from adhere.engines.base import Engine
-from adhere.evaluate.likelihood import Grounded, Grounding
+from adhere.grounding import Grounded, Grounding
 from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Message, Request, Sampling, Winner, record_id

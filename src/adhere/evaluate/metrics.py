@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adhere.evaluate.likelihood import Grounded, Grounding, ReferenceLikelihood
-from adhere.evaluate.retrieval import Embed
+from adhere.embedding import Embed
+from adhere.evaluate.likelihood import ReferenceLikelihood
+from adhere.grounding import Grounded, Grounding
 from adhere.records import Answer, Dropped, Probe
 
 METRICS = (

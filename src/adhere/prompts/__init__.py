@@ -8,11 +8,12 @@ changed prompt is seen as such.
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from adhere.errors import SettingsError
+from adhere.records import Message, Request, Sampling, record_id
 
 _OURS = Path(__file__).parent
 _ENVIRONMENT = Environment(
@@ -21,10 +22,38 @@ _ENVIRONMENT = Environment(
 
 
 class Prompts:
-    """Renders prompts by name; `folder` holds the user's overrides."""
+    """Renders prompts by name; `folder` holds the user's overrides.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    `style` says how requests are put: as plain text to continue, or as a chat, whose
+    prompts are the files `NAME.chat.md`.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, style: Literal["continue", "chat"] = "continue"
+    ) -> None:
         self._folder = folder
+        self.style: Literal["continue", "chat"] = style
+
+    def request(self, name: str, sampling: Sampling, **values: object) -> Request:
+        """The prompt `name`, in this style, as a request; its id is made of all it holds."""
+        text = self.render(self._styled(name), **values)
+        chat = (Message(role="user", content=text),)
+        return Request(
+            id=record_id(text, sampling),
+            prompt=chat if self.style == "chat" else text,
+            sampling=sampling,
+        )
+
+    def styled_tag(self, name: str) -> str:
+        """The tag of the file that `request` uses for `name` in this style."""
+        return self.tag(self._styled(name))
+
+    def tags(self) -> dict[str, str]:
+        """Every prompt's name and tag, for manifests."""
+        return {path.stem: self.tag(path.stem) for path in sorted(_OURS.glob("*.md"))}
+
+    def _styled(self, name: str) -> str:
+        return f"{name}.chat" if self.style == "chat" else name
 
     def render(self, name: str, **values: object) -> str:
         """The prompt `name` with `values` filled in.

@@ -1,0 +1,255 @@
+"""passages -> clauses: what the document values, sentence by sentence, and the words that say it.
+
+The unit is the sentence, so that every clause has an exact span. The teacher says what
+each sentence comes to (the paper's check for value content, at a finer grain). A weak
+teacher is not trusted to put it in other words: measured, it turned "may" into "must"
+in a fifth of its rewritings, so the statement is then the sentence itself. Where no
+sentence of a passage asks anything, the teacher is asked what the passage shows that
+it values (docs/decisions.md).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import cast, get_args
+
+from adhere.records import (
+    Clause,
+    Document,
+    Dropped,
+    Passage,
+    Polarity,
+    Request,
+    Sampling,
+    Stance,
+    record_id,
+)
+from adhere.settings import ClausesSettings
+from adhere.teacher import Teacher
+from adhere.text import sentence_spans, text_size
+
+NOTHING = "nothing"
+_PHRASES: dict[str, Polarity | None] = {
+    "you must not": "forbidden",
+    "you must": "required",
+    "you may": "permitted",
+    "we aim to": "aspired to",
+    NOTHING: None,
+}
+_CUES: dict[str, tuple[tuple[Polarity, str], ...]] = {
+    "en": (
+        (
+            "forbidden",
+            r"(?:must|may|shall|should|will|can) (?:not|never)|cannot|never|no (?:one|person)\b"
+            r"|nobody|no \w+ (?:may|shall|must)|prohibit\w*|forbid\w*|forbidden",
+        ),
+        ("aspired to", r"aims? to|striv\w+|endeavou?r\w*|aspir\w+|wish to|(?:we|to) want to"),
+        (
+            "required",
+            r"must|shall|should|required?|requires|(?:is|are) expected|expects?|obligation"
+            r"|has to|have to|mandatory|responsib\w+|duty|duties",
+        ),
+        ("permitted", r"may|can|is free to|(?:has|have) the right|entitled|need not"),
+    )
+}
+"""Plain words of duty, by language, in the order they are looked for. Where a sentence has
+one they outrank a small teacher, which takes "must" for "must not" (docs/decisions.md)."""
+_LEAST_STORY = 120
+"""A passage shorter than this (as `text_size` counts) shows no value by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A candidate: `document.text[start:end]`, read after the line that introduces it."""
+
+    passage: Passage
+    start: int
+    end: int
+    text: str
+
+
+def extract_clauses(
+    documents: Sequence[Document],
+    passages: Sequence[Passage],
+    teacher: Teacher,
+    settings: ClausesSettings,
+) -> tuple[list[Clause], list[Dropped]]:
+    """The clauses of all passages in the order of the text, and what was passed over and why.
+
+    A sentence that asks nothing is dropped as "no value content"; so is a passage
+    that neither says nor shows what it values.
+    """
+    language = {document.id: document.language for document in documents}
+    sentences = [
+        sentence
+        for passage in passages
+        for sentence in candidates(passage, language[passage.document])
+    ]
+    said, dropped = _stated(sentences, language, teacher)
+    with_clause = {clause.passage for clause in said}
+    silent = [passage for passage in passages if passage.id not in with_clause]
+    shown, unshown = _implied(silent, teacher)
+    capped, over = _cap([*said, *shown], settings.max_per_passage)
+    return capped, dropped + unshown + over
+
+
+def candidates(passage: Passage, language: str) -> list[Sentence]:
+    """The sentences of a passage, without headings; a list item carries its introduction."""
+    found: list[Sentence] = []
+    introduction = ""
+    headings = {heading.strip() for heading in passage.headings}
+    for start, end in sentence_spans(passage.text, language):
+        raw = passage.text[start:end]
+        text = re.sub(r"^[-*•]\s+", "", raw)
+        if text in headings or not re.search(r"\w{2}", text):
+            continue
+        if text.endswith((":", "：")):
+            introduction = text
+            continue
+        is_item = text != raw or text[0].islower()
+        introduction = introduction if is_item else ""
+        whole = f"{introduction} {text}".strip()
+        found.append(Sentence(passage, passage.start + start, passage.start + end, whole))
+    return found
+
+
+def read_value(reply: str) -> tuple[Polarity | None, str]:
+    """A teacher's reply -> polarity (None: nothing is asked) and its own wording, if it gave one.
+
+    Raises ValueError for a reply that begins with none of the phrases.
+    """
+    first, _, statement = reply.strip().partition("\n")[0].partition("|")
+    label = first.strip(' "*.').lower()
+    for phrase, polarity in _PHRASES.items():
+        if label.startswith(phrase):
+            return polarity, statement.strip()
+    if label in get_args(Polarity):
+        return cast("Polarity", label), statement.strip()
+    raise ValueError(f"no phrase that we know: {reply.strip()[:80]!r}")
+
+
+def plain_duty(sentence: str, language: str) -> Polarity | None:
+    """The polarity that the sentence's own words of duty give it, where it has such words."""
+    for polarity, words in _CUES.get(language, ()):
+        if re.search(rf"\b(?:{words})\b", sentence, re.IGNORECASE):
+            return polarity
+    return None
+
+
+def _stated(
+    sentences: Sequence[Sentence],
+    language: dict[str, str],
+    teacher: Teacher,
+) -> tuple[list[Clause], list[Dropped]]:
+    sampling = Sampling(max_tokens=96 if teacher.prompts.style == "chat" else 6, stop=("\n",))
+    requests = {
+        sentence: teacher.prompts.request(
+            "value", sampling, sentence=sentence.text, passage=sentence.passage.text
+        )
+        for sentence in sentences
+    }
+    replies = teacher.ask(requests, "clauses: sentences")
+    clauses: list[Clause] = []
+    dropped: list[Dropped] = []
+    for sentence in sentences:
+        reply = replies[sentence]
+        duty = plain_duty(sentence.text, language[sentence.passage.document])
+        try:
+            polarity, wording = read_value(reply.text)
+        except ValueError as error:
+            dropped.append(_drop(sentence, "unreadable reply", reply.error or str(error)))
+            continue
+        polarity = duty or polarity
+        if polarity is None:
+            dropped.append(_drop(sentence, "no value content", sentence.text))
+            continue
+        clauses.append(
+            _clause(
+                sentence.passage,
+                (sentence.start, sentence.end),
+                (wording or sentence.text, polarity, "explicit"),
+                ("value", requests[sentence]),
+                teacher,
+            )
+        )
+    return clauses, dropped
+
+
+def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause], list[Dropped]]:
+    stories = [passage for passage in passages if text_size(passage.text) >= _LEAST_STORY]
+    sampling = Sampling(max_tokens=48, stop=("\n",))
+    requests = {
+        passage: teacher.prompts.request("implied", sampling, passage=_body(passage))
+        for passage in stories
+    }
+    replies = teacher.ask(requests, "clauses: what is shown")
+    clauses: list[Clause] = []
+    dropped: list[Dropped] = []
+    for passage in passages:
+        value = replies[passage].text.strip().strip('".') if passage in replies else NOTHING
+        if not value or value.lower().startswith(NOTHING):
+            detail = passage.text[:80]
+            dropped.append(_dropped(passage.id, "passage without value content", detail))
+            continue
+        clauses.append(
+            _clause(
+                passage,
+                (passage.start, passage.end),
+                (value, "aspired to", "implicit"),
+                ("implied", requests[passage]),
+                teacher,
+            )
+        )
+    return clauses, dropped
+
+
+def _body(passage: Passage) -> str:
+    """The passage on one line, as the pattern of the prompt wants it."""
+    return " ".join(line for line in passage.text.split("\n") if line not in passage.headings)
+
+
+def _clause(
+    passage: Passage,
+    span: tuple[int, int],
+    value: tuple[str, Polarity, Stance],
+    asked: tuple[str, Request],
+    teacher: Teacher,
+) -> Clause:
+    statement, polarity, stance = value
+    name, request = asked
+    return Clause(
+        id=record_id("clause", passage.document, *span, statement),
+        document=passage.document,
+        passage=passage.id,
+        statement=statement,
+        polarity=polarity,
+        stance=stance,
+        start=span[0],
+        end=span[1],
+        origin=teacher.origin(name, request, passage.id),
+    )
+
+
+def _cap(clauses: Iterable[Clause], most: int) -> tuple[list[Clause], list[Dropped]]:
+    """At most `most` clauses a passage: rules before aims, then the order of the text."""
+    kept: list[Clause] = []
+    dropped: list[Dropped] = []
+    for _, group in groupby(clauses, key=lambda clause: clause.passage):
+        ranked = sorted(group, key=lambda clause: (clause.polarity == "aspired to", clause.start))
+        kept += sorted(ranked[:most], key=lambda clause: clause.start)
+        detail = "clauses.max_per_passage is reached: {}"
+        dropped += [
+            _dropped(clause.id, "over the cap", detail.format(clause.statement))
+            for clause in ranked[most:]
+        ]
+    return kept, dropped
+
+
+def _drop(sentence: Sentence, reason: str, detail: str) -> Dropped:
+    place = f"{sentence.passage.id}:{sentence.start}-{sentence.end}"
+    return _dropped(place, reason, detail)
+
+
+def _dropped(record: str, reason: str, detail: str) -> Dropped:
+    return Dropped(record_id=record, stage="clauses", reason=reason, detail=detail)

@@ -1,0 +1,269 @@
+"""generated rows -> the rows worth keeping; every drop is written down with its reason.
+
+Cheap checks come first (what a row says about itself, then its twins among the others),
+and the teacher's likelihood last. Held-out probes take precedence: a training row that
+is a near twin of a probe goes, not the probe.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from datasketch import MinHash, MinHashLSH
+
+from adhere.grounding import Grounded, Grounding
+from adhere.records import Clause, Document, Dropped, Example, Passage, PreferencePair, Probe
+from adhere.settings import CurateSettings
+from adhere.text import text_size
+
+Row = Example | PreferencePair | Probe
+R = TypeVar("R", Example, PreferencePair, Probe)
+
+_NEEDS_TEXT = re.compile(
+    r"\b(?:the|this|that) (?:text|passage|paragraph|sentence|excerpt|statement|above|following)\b"
+    r"|\b(?:this|the given) (?:rule|section|article|clause|document)\b|\baccording to the\b",
+    re.IGNORECASE,
+)
+_ECHO = re.compile(
+    r"\b(?:Rule|Text|Question|Answer|Sentence|Opposite|Someone (?:asks|gives|has|is)\b[^.?!]*):"
+    r"|Harbour Line|Night Clinic|Charter of the Valley|as an AI|language model",
+    re.IGNORECASE,
+)
+_FEWEST_WORDS = 3
+_MOST_REPEATED = 0.4
+"""Share of a text's word 3-grams that may be repetitions; fluent short answers stay below 0.2."""
+_SHINGLE = 5
+_PERMUTATIONS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Curated:
+    examples: list[Example] = field(default_factory=list[Example])
+    pairs: list[PreferencePair] = field(default_factory=list[PreferencePair])
+    probes: list[Probe] = field(default_factory=list[Probe])
+    dropped: list[Dropped] = field(default_factory=list[Dropped])
+
+
+def curate(
+    examples: Sequence[Example],
+    pairs: Sequence[PreferencePair],
+    probes: Sequence[Probe],
+    clauses: Sequence[Clause],
+    documents: Sequence[Document],
+    passages: Sequence[Passage],
+    grounding: Grounding,
+    settings: CurateSettings,
+) -> Curated:
+    """The kept rows, in their order. `grounding` scores answers by the teacher's likelihood."""
+    scripts = {script for document in documents for script in _scripts(document.text)}
+    dropped: list[Dropped] = []
+    probes = _without_faults(probes, scripts, dropped)
+    pairs = _without_faults(pairs, scripts, dropped)
+    examples = _without_faults(examples, scripts, dropped)
+    twins = _Twins(settings.near_duplicate)
+    probes = twins.first_of(probes, dropped)
+    pairs = twins.first_of(pairs, dropped)
+    examples = twins.first_of(examples, dropped)
+    text_of = _passage_texts(clauses, passages)
+    gains = _gains([*examples, *pairs, *probes], text_of, grounding)
+    kept = Curated(dropped=dropped)
+    for example in examples:
+        if _grounded(example, gains[example.id][0], settings, dropped):
+            kept.examples.append(example)
+    for pair in pairs:
+        chosen, rejected = gains[pair.id]
+        if _grounded(pair, chosen, settings, dropped) and _apart(
+            pair, chosen, rejected, settings, dropped
+        ):
+            kept.pairs.append(pair)
+    for probe in probes:
+        reference, contrast = gains[probe.id]
+        if _grounded(probe, reference, settings, dropped):
+            apart = probe.contrast is None or _apart(probe, reference, contrast, settings, dropped)
+            kept.probes.append(probe if apart else replace(probe, contrast=None))
+    return kept
+
+
+def answers_of(row: Row) -> tuple[str, str | None]:
+    """The faithful answer of a row, and its unfaithful one where it has one."""
+    if isinstance(row, Example):
+        return row.answer, None
+    if isinstance(row, PreferencePair):
+        return row.chosen, row.rejected
+    return row.reference, row.contrast
+
+
+def fault(question: str, answer: str, scripts: set[str]) -> str | None:
+    """What is wrong with a question and its answer by themselves, or None."""
+    both = f"{question}\n{answer}"
+    if _NEEDS_TEXT.search(question):
+        return "question needs the text beside it"
+    if _NEEDS_TEXT.search(answer):
+        return "answer speaks of the text"
+    if _ECHO.search(both):
+        return "echo of the prompt"
+    if min(_words(question), _words(answer)) < _FEWEST_WORDS:
+        return "too short"
+    if max(repetition(question), repetition(answer)) > _MOST_REPEATED:
+        return "degenerate text"
+    if not _scripts(both) <= scripts:
+        return "foreign script"
+    if answer.strip().rstrip(".!?").casefold() in question.casefold():
+        return "answer repeats the question"
+    return None
+
+
+def repetition(text: str) -> float:
+    """The share of word 3-grams (character 3-grams without spaces) that occurred before, 0 to 1."""
+    units = text.casefold().split() if " " in text.strip() else list(text)
+    grams = [tuple(units[place : place + 3]) for place in range(len(units) - 2)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def _words(text: str) -> int:
+    """Words; for scripts without spaces, one for each two characters."""
+    return max(len(text.split()), sum(map(_is_ideograph, text)) // 2)
+
+
+def _is_ideograph(character: str) -> bool:
+    return unicodedata.category(character) == "Lo"
+
+
+def _scripts(text: str) -> set[str]:
+    """Names of the scripts of the letters that make up at least 2 % of the text."""
+    letters = Counter(
+        unicodedata.name(character, "UNKNOWN").split()[0]
+        for character in text
+        if character.isalpha()
+    )
+    return {script for script, count in letters.items() if count >= 0.02 * letters.total()}
+
+
+def _without_faults(rows: Iterable[R], scripts: set[str], dropped: list[Dropped]) -> list[R]:
+    kept: list[R] = []
+    for row in rows:
+        good, bad = answers_of(row)
+        reason = fault(row.question, good, scripts)
+        if reason is None and isinstance(row, PreferencePair) and bad is not None:
+            reason = fault(row.question, bad, scripts)
+        if reason is None:
+            kept.append(row)
+        else:
+            dropped.append(_drop(row, reason))
+    return kept
+
+
+class _Twins:
+    """Near-duplicate questions by MinHash over character 5-grams (Broder 1997; datasketch).
+
+    Rows of one kind are compared among themselves, and every kind with the probes.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._probes = self._index()
+
+    def first_of(self, rows: Iterable[R], dropped: list[Dropped]) -> list[R]:
+        own = self._index()
+        kept: list[R] = []
+        for row in rows:
+            signature = _signature(row.question)
+            is_probe = isinstance(row, Probe)
+            if not is_probe and (twins := self._probes.query(signature)):
+                dropped.append(_drop(row, "near twin of a probe", f"{twins[0]}: {row.question}"))
+                continue
+            if twins := own.query(signature):
+                dropped.append(_drop(row, "near-duplicate", f"{twins[0]}: {row.question}"))
+                continue
+            own.insert(row.id, signature)
+            if is_probe:
+                self._probes.insert(row.id, signature)
+            kept.append(row)
+        return kept
+
+    def _index(self) -> MinHashLSH:
+        return MinHashLSH(threshold=self._threshold, num_perm=_PERMUTATIONS)
+
+
+def _signature(text: str) -> MinHash:
+    plain = " ".join(re.findall(r"\w+", text.casefold()))
+    signature = MinHash(num_perm=_PERMUTATIONS)
+    signature.update_batch(
+        [
+            plain[place : place + _SHINGLE].encode()
+            for place in range(max(1, len(plain) - _SHINGLE + 1))
+        ]
+    )
+    return signature
+
+
+def _passage_texts(clauses: Iterable[Clause], passages: Iterable[Passage]) -> dict[str, str]:
+    text = {passage.id: passage.text for passage in passages}
+    return {clause.id: text[clause.passage] for clause in clauses}
+
+
+def _gains(
+    rows: Sequence[Row], text_of: Mapping[str, str], grounding: Grounding
+) -> dict[str, tuple[float | None, float | None]]:
+    """Row id -> grounding gain of its faithful and of its unfaithful answer."""
+    wanted = [
+        (row.id, Grounded(text_of[row.clause], row.question, text))
+        for row in rows
+        for text in answers_of(row)
+        if text is not None
+    ]
+    found = grounding.gains([item for _, item in wanted], "grounding of answers")
+    gains: dict[str, list[float | None]] = {row.id: [] for row in rows}
+    for (row_id, _), gain in zip(wanted, found, strict=True):
+        gains[row_id].append(gain)
+    return {row_id: (both[0], both[1] if len(both) > 1 else None) for row_id, both in gains.items()}
+
+
+def _grounded(
+    row: Row, gain: float | None, settings: CurateSettings, dropped: list[Dropped]
+) -> bool:
+    if gain is None:
+        dropped.append(_drop(row, "could not be scored"))
+        return False
+    if gain <= settings.min_grounding:
+        detail = f"gain {gain:.2f}: {row.question} {answers_of(row)[0]}"
+        dropped.append(_drop(row, "answer not grounded", detail))
+        return False
+    return True
+
+
+def _apart(
+    row: PreferencePair | Probe,
+    good: float | None,
+    bad: float | None,
+    settings: CurateSettings,
+    dropped: list[Dropped],
+) -> bool:
+    """Whether the two answers differ in the value, and not by length alone."""
+    faithful, unfaithful = answers_of(row)
+    reason = None
+    if good is None or bad is None:
+        reason = "could not be scored"
+    elif good - bad < settings.min_margin:
+        reason = "answers not told apart"
+    elif _length_ratio(faithful, unfaithful or "") > settings.max_length_ratio:
+        reason = "answers of unlike length"
+    if reason is None:
+        return True
+    if isinstance(row, Probe):
+        reason = f"contrast left out: {reason}"
+    dropped.append(_drop(row, reason, f"{row.question} + {faithful} - {unfaithful}"))
+    return False
+
+
+def _length_ratio(one: str, other: str) -> float:
+    sizes = sorted((text_size(one), text_size(other)))
+    return sizes[1] / max(sizes[0], 1)
+
+
+def _drop(row: Row, reason: str, detail: str | None = None) -> Dropped:
+    text = detail if detail is not None else f"{row.question} {answers_of(row)[0]}"
+    return Dropped(record_id=row.id, stage="curate", reason=reason, detail=text)

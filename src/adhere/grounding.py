@@ -1,0 +1,81 @@
+"""How much a text raises the teacher's likelihood of an answer: scoring, not asking.
+
+A small teacher cannot say which answer follows a text, but its likelihood can
+(docs/method.md). Generation and curation select by it, and a judge is made of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adhere.engines.base import Engine
+from adhere.progress import Progress
+from adhere.records import Score, ScoreRequest, record_id
+
+
+def score_all(
+    engine: Engine, requests: Sequence[ScoreRequest], what: str, progress: Progress
+) -> dict[str, Score]:
+    """Scores by request id; a request that occurs twice is sent once.
+
+    Requests of one prefix go adjacent, so that the engine computes it once.
+    """
+    unique = sorted({request.id: request for request in requests}.values(), key=_by_prefix)
+    scores = progress.track(engine.score(unique), what, len(unique))
+    return {score.id: score for score in scores}
+
+
+def _by_prefix(request: ScoreRequest) -> str:
+    return request.prefix
+
+
+def score_request(prefix: str, prompt: str, answer: str, *, chat: bool) -> ScoreRequest:
+    identity = record_id(prefix, prompt, answer, chat)
+    return ScoreRequest(id=identity, prefix=prefix, prompt=prompt, answer=answer, chat=chat)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """An answer together with the passage that it should rest on."""
+
+    passage: str
+    question: str
+    answer: str
+
+
+class Grounding:
+    """Grounding gain: how much the passage raises the teacher's likelihood of an answer.
+
+    gain = mean log P(answer | passage, question) - mean log P(answer | question), in
+    nats a token. It carried the signal where asking a small teacher did not
+    (docs/method.md). It also rewards copying the passage: read it beside the others.
+    """
+
+    def __init__(self, teacher: Engine, progress: Progress) -> None:
+        self._teacher = teacher
+        self._progress = progress
+        self._known: dict[Grounded, float | None] = {}
+
+    def gains(self, items: Sequence[Grounded], what: str) -> list[float | None]:
+        """The gain of each item, in order: 0 for an empty answer, None where scoring failed.
+
+        What was scored once is not scored again.
+        """
+        new = [item for item in dict.fromkeys(items) if item not in self._known]
+        self._known.update({item: 0.0 for item in new if not item.answer.strip()})
+        self._score([item for item in new if item.answer.strip()], what)
+        return [self._known[item] for item in items]
+
+    def _score(self, items: Sequence[Grounded], what: str) -> None:
+        both = {item: _with_and_without(item) for item in items}
+        requests = [request for pair in both.values() for request in pair]
+        scores = score_all(self._teacher, requests, what, self._progress)
+        for item, (grounded, alone) in both.items():
+            with_passage, without = scores[grounded.id], scores[alone.id]
+            failed = with_passage.error is not None or without.error is not None
+            self._known[item] = None if failed else with_passage.mean - without.mean
+
+
+def _with_and_without(item: Grounded) -> tuple[ScoreRequest, ScoreRequest]:
+    prompt, answer = f"Question: {item.question}\nAnswer:", f" {item.answer}"
+    grounded = score_request(f"{item.passage}\n\n", prompt, answer, chat=False)
+    return grounded, score_request("", prompt, answer, chat=False)

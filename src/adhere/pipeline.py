@@ -1,0 +1,158 @@
+"""Run the stages of a run folder in order, skip what is up to date, say where things stand."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from adhere.errors import InputError
+from adhere.progress import Progress
+from adhere.settings import RunSettings
+from adhere.stages import STAGES, Bench, settings_of
+from adhere.store import (
+    Manifest,
+    content_key,
+    file_sha256,
+    folder_hashes,
+    fresh_folder,
+    read_manifest,
+    write_manifest,
+)
+
+RUN_FILE = "run.toml"
+State = Literal["up to date", "out of date", "interrupted", "not yet"]
+_PACKAGES = (
+    "adhere",
+    "openvino-genai",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "sentence-transformers",
+    "rouge-score",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one stage of a run stands."""
+
+    stage: str
+    state: State
+    manifest: Manifest | None
+
+
+def run_stages(
+    run: Path,
+    settings: RunSettings,
+    progress: Progress,
+    wanted: Sequence[str] = tuple(STAGES),
+    *,
+    again: bool = False,
+) -> list[Standing]:
+    """Bring the wanted stages of a run up to date, in the order of the table.
+
+    A stage whose inputs, settings and prompts are unchanged is skipped, unless
+    `again`. Raises InputError when a stage's input is not there yet, and whatever
+    AdhereError a stage raises; finished stages and cached completions stay.
+    """
+    bench = Bench(run, settings, progress)
+    for name in [stage for stage in STAGES if stage in wanted]:
+        _require(run, name)
+        key, inputs = _key(bench, name)
+        done = read_manifest(run / name)
+        if done and done.key == key and not again:
+            progress.stage(name, f"up to date ({_counts(done)})" if done.counts else "up to date")
+            continue
+        progress.stage(name, STAGES[name].does)
+        manifest = _run_stage(bench, name, key, inputs)
+        progress.done(name, _counts(manifest), manifest.seconds)
+    return standings(run, settings, progress)
+
+
+def standings(run: Path, settings: RunSettings, progress: Progress) -> list[Standing]:
+    """Every stage's state, without running anything."""
+    bench = Bench(run, settings, progress)
+    found: list[Standing] = []
+    fresh: dict[str, bool] = {}
+    for name, stage in STAGES.items():
+        manifest = read_manifest(run / name)
+        before = all(fresh[other] for other in stage.after)
+        fresh[name] = bool(manifest and before and manifest.key == _key(bench, name)[0])
+        if fresh[name]:
+            state: State = "up to date"
+        elif (run / f"{name}.partial").exists():
+            state = "interrupted"
+        else:
+            state = "out of date" if manifest else "not yet"
+        found.append(Standing(name, state, manifest))
+    return found
+
+
+def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Manifest:
+    stage, started = STAGES[name], time.perf_counter()
+    with fresh_folder(bench.run / name, keep_partial=stage.resumes) as folder:
+        outcome = stage.work(bench, folder)
+        manifest = Manifest(
+            stage=name,
+            key=key,
+            settings=settings_of(stage, bench.settings),
+            inputs=inputs,
+            outputs=folder_hashes(folder),
+            counts=outcome.counts,
+            dropped=outcome.dropped,
+            versions=_versions(),
+            seconds=round(time.perf_counter() - started, 1),
+            facts=outcome.facts | {"prompts": bench.prompts.tags()},
+        )
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def _require(run: Path, name: str) -> None:
+    missing = [other for other in STAGES[name].after if not read_manifest(run / other)]
+    if missing:
+        raise InputError(
+            f"{run}: '{name}' needs what '{missing[0]}' makes; run `adhere {missing[0]} {run}` "
+            f"first, or `adhere run {run}` for everything."
+        )
+
+
+def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
+    """Hash of all that a stage depends on, and its inputs by name and hash."""
+    stage = STAGES[name]
+    inputs: dict[str, str] = {}
+    if not stage.after:
+        inputs = {str(path): file_sha256(path) for path in _files(bench.settings.documents)}
+    for other in stage.after:
+        manifest = read_manifest(bench.run / other)
+        inputs[other] = content_key(manifest.outputs) if manifest else ""
+    prompts: dict[str, str] = bench.prompts.tags() if "models" in stage.settings else {}
+    parts: list[Any] = [name, settings_of(stage, bench.settings), inputs, prompts]
+    return content_key(*parts, version("adhere")), inputs
+
+
+def _files(documents: Sequence[str]) -> list[Path]:
+    found: list[Path] = []
+    for path in map(Path, documents):
+        found += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+        found += [path] if path.is_file() else []
+    return found
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _counts(manifest: Manifest) -> str:
+    parts = [f"{count:,} {what}" for what, count in manifest.counts.items()]
+    drops = sum(manifest.dropped.values())
+    return ", ".join(parts + ([f"{drops:,} dropped"] if drops else []))

@@ -1,0 +1,380 @@
+"""The table of stages: what each reads from a run's folder, calls, and writes.
+
+The stage modules are plain functions from records to records; here, and only here,
+they are bound to files. The order of the table is the way of the data.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from adhere.clauses import extract_clauses
+from adhere.curate import curate
+from adhere.embedding import Embed, embedder
+from adhere.engines import open_engine
+from adhere.engines.base import Engine
+from adhere.engines.cached import Cached
+from adhere.errors import InputError
+from adhere.generate import generate
+from adhere.grounding import Grounding
+from adhere.ingest import ingest
+from adhere.models import checkpoint_folder
+from adhere.progress import Progress
+from adhere.prompts import Prompts
+from adhere.records import (
+    Answer,
+    Clause,
+    Document,
+    Dropped,
+    Example,
+    Passage,
+    PreferencePair,
+    Probe,
+)
+from adhere.settings import RunSettings
+from adhere.store import count_reasons, read_manifest, read_records, write_records
+from adhere.teacher import Teacher
+from adhere.train import TrainingResult, train_dpo, train_sft
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage has to say for its manifest."""
+
+    counts: dict[str, int]
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Bench:
+    """What the stages of one run work with; models are opened when first used."""
+
+    def __init__(self, run: Path, settings: RunSettings, progress: Progress) -> None:
+        self.run = run
+        self.settings = settings
+        self.progress = progress
+        self.prompts = Prompts(run / "prompts", settings.models.style)
+
+    def read(self, name: str, kind: type[T]) -> list[T]:
+        return read_records(self.run / name, kind)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The teacher's engine behind the run's cache of completions."""
+        engine = open_engine(self.settings.models.teacher, self.progress)
+        return Cached(engine, self.run / "cache.sqlite", self.progress)
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        return Teacher(self.engine, self.prompts, self.progress)
+
+    @cached_property
+    def embed(self) -> Embed:
+        return embedder(self.settings.models.embedder, self.progress)
+
+    @cached_property
+    def student(self) -> Path:
+        return checkpoint_folder(self.settings.models.student, self.progress)
+
+    def student_engine(self, adapter: str | None) -> Engine:
+        """The student under one of the run's adapters, or as it came."""
+        from adhere.engines.transformers import TransformersEngine
+
+        folder = self.run / adapter if adapter else None
+        engine = TransformersEngine(self.settings.models.student, folder, self.progress)
+        return Cached(engine, self.run / "cache.sqlite", self.progress)
+
+
+def _ingest(bench: Bench, folder: Path) -> Outcome:
+    paths = [Path(name) for name in bench.settings.documents]
+    documents, passages = ingest(paths, bench.settings.ingest, bench.progress)
+    for document in documents:
+        for note in document.notes:
+            bench.progress.note(f"{document.name}: {note}")
+    return Outcome(
+        {
+            "documents": write_records(folder / "documents.jsonl", documents),
+            "passages": write_records(folder / "passages.jsonl", passages),
+        }
+    )
+
+
+def _clauses(bench: Bench, folder: Path) -> Outcome:
+    clauses, dropped = extract_clauses(
+        bench.read("ingest/documents.jsonl", Document),
+        bench.read("ingest/passages.jsonl", Passage),
+        bench.teacher,
+        bench.settings.clauses,
+    )
+    if not clauses:
+        raise InputError(
+            "No value content was found in these documents: the teacher read every sentence "
+            "and took none as a rule or a value. Give a document that says what people must, "
+            "may or should do, or a stronger teacher (--models.teacher)."
+        )
+    counts = {"clauses": write_records(folder / "clauses.jsonl", clauses)}
+    counts |= Counter(clause.polarity for clause in clauses)
+    return _outcome(folder, counts, dropped)
+
+
+def _generate(bench: Bench, folder: Path) -> Outcome:
+    rows = generate(
+        bench.read("ingest/passages.jsonl", Passage),
+        bench.read("clauses/clauses.jsonl", Clause),
+        bench.teacher,
+        bench.embed,
+        bench.settings.generate,
+    )
+    return _outcome(
+        folder, _write_rows(folder, rows.examples, rows.pairs, rows.probes), rows.dropped
+    )
+
+
+def _curate(bench: Bench, folder: Path) -> Outcome:
+    kept = curate(
+        bench.read("generate/examples.jsonl", Example),
+        bench.read("generate/pairs.jsonl", PreferencePair),
+        bench.read("generate/probes.jsonl", Probe),
+        bench.read("clauses/clauses.jsonl", Clause),
+        bench.read("ingest/documents.jsonl", Document),
+        bench.read("ingest/passages.jsonl", Passage),
+        Grounding(bench.engine, bench.progress),
+        bench.settings.curate,
+    )
+    counts = _write_rows(folder, kept.examples, kept.pairs, kept.probes)
+    for name in ("examples", "pairs", "probes"):
+        if not counts[name]:
+            raise InputError(
+                f"curate kept none of the {name}: {count_reasons(kept.dropped)}. Loosen [curate] "
+                "in run.toml, generate more, or use a stronger teacher."
+            )
+    bench.engine.close()
+    return _outcome(folder, counts, kept.dropped)
+
+
+def _sft(bench: Bench, folder: Path) -> Outcome:
+    result = train_sft(
+        bench.read("curate/examples.jsonl", Example),
+        bench.read("curate/probes.jsonl", Probe),
+        bench.student,
+        bench.settings.sft,
+        folder,
+        bench.progress,
+    )
+    return _trained(bench, folder, result)
+
+
+def _dpo(bench: Bench, folder: Path) -> Outcome:
+    return _preferences(bench, folder, bench.run / "sft" / "adapter")
+
+
+def _dpo_alone(bench: Bench, folder: Path) -> Outcome:
+    return _preferences(bench, folder, None)
+
+
+def _preferences(bench: Bench, folder: Path, adapter: Path | None) -> Outcome:
+    result = train_dpo(
+        bench.read("curate/pairs.jsonl", PreferencePair),
+        bench.read("curate/probes.jsonl", Probe),
+        bench.student,
+        adapter,
+        bench.settings.dpo,
+        folder,
+        bench.progress,
+    )
+    return _trained(bench, folder, result)
+
+
+def _trained(bench: Bench, folder: Path, result: TrainingResult) -> Outcome:
+    for alarm in result.alarms:
+        bench.progress.note(alarm)
+    facts = {"tokens": result.tokens, "alarms": result.alarms}
+    counts = {
+        "rows": result.rows,
+        "steps": result.steps,
+        "trained parameters": result.trained_parameters,
+    }
+    return _outcome(folder, counts, result.dropped, facts)
+
+
+def _evaluate(bench: Bench, folder: Path) -> Outcome:
+    from adhere.evaluate import System, evaluate
+
+    base = bench.student_engine(None)
+    examples = bench.read("curate/examples.jsonl", Example)
+    pairs = bench.read("curate/pairs.jsonl", PreferencePair)
+    clauses = bench.read("clauses/clauses.jsonl", Clause)
+    taught, compared = (Counter(row.clause for row in rows) for rows in (examples, pairs))
+    evaluation = evaluate(
+        probes=bench.read("curate/probes.jsonl", Probe),
+        exam=bench.read("generate/probes.jsonl", Probe),
+        clauses=clauses,
+        passages=bench.read("ingest/passages.jsonl", Passage),
+        training={clause.id: (taught[clause.id], compared[clause.id]) for clause in clauses},
+        systems=[
+            System(name="base", engine=base),
+            System(name="base+rag", engine=base, retrieve=True),
+            System(name="sft", engine=bench.student_engine("sft/adapter")),
+            System(name="dpo", engine=bench.student_engine("dpo-alone/adapter")),
+            System(name="sft+dpo", engine=bench.student_engine("dpo/adapter")),
+        ],
+        teacher=bench.engine,
+        embed=bench.embed,
+        prompts=bench.prompts,
+        settings=bench.settings.evaluate,
+        progress=bench.progress,
+    )
+    bench.engine.close()
+    write_records(folder / "answers.jsonl", evaluation.answers)
+    write_records(folder / "scores.jsonl", evaluation.scores)
+    write_records(folder / "verdicts.jsonl", evaluation.verdicts)
+    made = {name: read_manifest(bench.run / name) for name in list(STAGES)[:-2]}
+    summary = evaluation.summary() | {
+        "counts": {name: manifest.counts for name, manifest in made.items() if manifest},
+        "seconds": {name: manifest.seconds for name, manifest in made.items() if manifest},
+    }
+    text = json.dumps(summary, ensure_ascii=False, indent=2, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    counts = {"answers": len(evaluation.answers), "verdicts": len(evaluation.verdicts)}
+    return _outcome(folder, counts, evaluation.dropped)
+
+
+def _report(bench: Bench, folder: Path) -> Outcome:
+    from adhere.report import ReportData, write_report
+
+    dropped = [
+        drop
+        for name in STAGES
+        if (bench.run / name / "dropped.jsonl").exists()
+        for drop in bench.read(f"{name}/dropped.jsonl", Dropped)
+    ]
+    manifests = [read_manifest(bench.run / name) for name in STAGES if name != "report"]
+    curves = {"sft": "sft", "dpo": "dpo", "dpo alone": "dpo-alone"}
+    write_report(
+        ReportData(
+            settings=bench.settings,
+            documents=bench.read("ingest/documents.jsonl", Document),
+            passages=bench.read("ingest/passages.jsonl", Passage),
+            clauses=bench.read("clauses/clauses.jsonl", Clause),
+            examples=bench.read("curate/examples.jsonl", Example),
+            pairs=bench.read("curate/pairs.jsonl", PreferencePair),
+            probes=bench.read("curate/probes.jsonl", Probe),
+            dropped=dropped,
+            answers=bench.read("evaluate/answers.jsonl", Answer),
+            summary=json.loads((bench.run / "evaluate/summary.json").read_text(encoding="utf-8")),
+            manifests=[manifest for manifest in manifests if manifest],
+            curves={
+                name: _json_lines(bench.run / stage / "curve.jsonl")
+                for name, stage in curves.items()
+            },
+        ),
+        folder,
+    )
+    return Outcome({})
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _write_rows(
+    folder: Path, examples: list[Example], pairs: list[PreferencePair], probes: list[Probe]
+) -> dict[str, int]:
+    return {
+        "examples": write_records(folder / "examples.jsonl", examples),
+        "pairs": write_records(folder / "pairs.jsonl", pairs),
+        "probes": write_records(folder / "probes.jsonl", probes),
+    }
+
+
+def _outcome(
+    folder: Path,
+    counts: dict[str, int],
+    dropped: list[Dropped],
+    facts: dict[str, Any] | None = None,
+) -> Outcome:
+    write_records(folder / "dropped.jsonl", dropped)
+    return Outcome(counts, count_reasons(dropped), facts or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One arrow of the pipeline."""
+
+    does: str
+    after: tuple[str, ...]
+    """The stages whose folders it reads."""
+    settings: tuple[str, ...]
+    """Which of the run's settings it depends on."""
+    work: Callable[[Bench, Path], Outcome]
+    resumes: bool = False
+    """Whether it goes on from what an interrupted attempt left in its partial folder."""
+
+
+_DATA = ("ingest", "clauses", "generate", "curate")
+
+STAGES: Mapping[str, Stage] = {
+    "ingest": Stage(
+        does="documents -> passages", after=(), settings=("documents", "ingest"), work=_ingest
+    ),
+    "clauses": Stage(
+        does="passages -> clauses", after=("ingest",), settings=("models", "clauses"), work=_clauses
+    ),
+    "generate": Stage(
+        does="clauses -> examples, pairs and probes",
+        after=("ingest", "clauses"),
+        settings=("models", "generate"),
+        work=_generate,
+    ),
+    "curate": Stage(
+        does="rows -> the rows worth keeping",
+        after=("ingest", "clauses", "generate"),
+        settings=("models", "curate"),
+        work=_curate,
+    ),
+    "sft": Stage(
+        does="examples -> SFT adapter",
+        after=("curate",),
+        settings=("models", "sft"),
+        work=_sft,
+        resumes=True,
+    ),
+    "dpo": Stage(
+        does="pairs -> DPO on top of the SFT adapter",
+        after=("curate", "sft"),
+        settings=("models", "dpo"),
+        work=_dpo,
+        resumes=True,
+    ),
+    "dpo-alone": Stage(
+        does="pairs -> DPO on the bare student, for comparison",
+        after=("curate",),
+        settings=("models", "dpo"),
+        work=_dpo_alone,
+        resumes=True,
+    ),
+    "evaluate": Stage(
+        does="systems -> answers, metrics, verdicts",
+        after=(*_DATA, "sft", "dpo", "dpo-alone"),
+        settings=("models", "evaluate"),
+        work=_evaluate,
+    ),
+    "report": Stage(
+        does="everything -> one page",
+        after=(*_DATA, "sft", "dpo", "dpo-alone", "evaluate"),
+        settings=(),
+        work=_report,
+    ),
+}
+
+
+def settings_of(stage: Stage, settings: RunSettings) -> dict[str, Any]:
+    """The part of the settings that a stage depends on, JSON-able."""
+    everything = settings.model_dump(mode="json")
+    return {name: everything[name] for name in stage.settings}
