@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from adhere.errors import SettingsError
+from adhere.progress import Progress
 from adhere.records import Completion, Request, Score, ScoreRequest
 
 
@@ -16,8 +17,10 @@ class Engine(Protocol):
     starts, from `check`.
     """
 
-    name: str
-    """What the cache and every `Origin` know the model by."""
+    @property
+    def name(self) -> str:
+        """What the cache and every `Origin` know the model by."""
+        ...
 
     def check(self) -> None:
         """Raise EngineError now if the model or server cannot be used at all."""
@@ -34,7 +37,17 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(address: str) -> Engine:
+def cut_at_stop(text: str, stop: Iterable[str]) -> tuple[str, bool]:
+    """`text` up to the first of the `stop` strings, and whether there was one.
+
+    Every engine cuts with this, since servers and libraries disagree on whether
+    the stop string, or the token that holds it, belongs to the text.
+    """
+    found = [at for one in stop if one and (at := text.find(one)) >= 0]
+    return (text[: min(found)], True) if found else (text, False)
+
+
+def open_engine(address: str, progress: Progress | None = None) -> Engine:
     """The engine at `address`; nothing heavy is loaded before the first request.
 
     `openvino:NAME`, `transformers:NAME[+ADAPTER_FOLDER]`, `http://HOST:PORT/v1#MODEL`,
@@ -48,12 +61,12 @@ def open_engine(address: str) -> Engine:
     if kind == "openvino" and rest:
         from adhere.engines.openvino import OpenVINOEngine
 
-        return OpenVINOEngine(rest)
+        return OpenVINOEngine(rest, progress)
     if kind == "transformers" and rest:
         from adhere.engines.transformers import TransformersEngine
 
         name, _, adapter = rest.partition("+")
-        return TransformersEngine(name, adapter or None)
+        return TransformersEngine(name, adapter or None, progress)
     if kind == "scripted" and rest:
         from adhere.engines.scripted import ScriptedEngine
 

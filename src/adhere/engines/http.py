@@ -1,0 +1,392 @@
+"""`http:`: any server that speaks OpenAI's API (vLLM, Ollama, llama.cpp, a cloud)."""
+
+import asyncio
+import difflib
+import os
+import random
+import threading
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, Field, ValidationError
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from adhere.engines.base import cut_at_stop
+from adhere.errors import EngineError
+from adhere.records import Completion, Request, Score, ScoreRequest
+
+KEY_VARIABLE = "ADHERE_API_KEY"
+"""The environment variable that the key is read from; the key itself is kept nowhere."""
+CONCURRENCY = 16
+"""Requests on the wire at once: what a small server's batch holds."""
+ATTEMPTS = 10
+"""Tries of one request; with the waits between them, one to two minutes."""
+LONGEST_WAIT = 60.0
+"""Seconds; a server that asks for more is asked again after this."""
+
+_CHECK_TIMEOUT = 5.0
+_PASSING = frozenset({408, 409, 425, 429})
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _LogProbs(BaseModel):
+    token_logprobs: list[float | None]
+    text_offset: list[int]
+
+
+class _Choice(BaseModel):
+    text: str | None = None
+    message: _Message = _Message()
+    finish_reason: str | None = None
+    logprobs: _LogProbs | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _LogProb(BaseModel):
+    logprob: float
+
+
+class _Reply(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage = _Usage()
+    prompt_logprobs: list[dict[str, _LogProb] | None] | None = None
+
+    @property
+    def choice(self) -> _Choice:
+        return self.choices[0]
+
+
+class _Model(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    data: list[_Model]
+
+
+class _RefusedError(Exception):
+    """The server refuses this request, and would again."""
+
+
+class _PassingError(_RefusedError):
+    """This may go well later; `after` is what the server asks to wait, in seconds."""
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class HttpEngine:
+    """The model after `#` in `address`, or the only one that is served.
+
+    Requests that meet 429, 5xx, a timeout or a broken reply are tried again, after
+    what Retry-After asks or a random, exponentially growing wait; meanwhile their
+    place on the wire goes to others, so throughput does not fall with the errors.
+    What fails to the end comes back as a value. `timeout` is in seconds a reply.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        concurrency: int = CONCURRENCY,
+        timeout: float = 300.0,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        base, _, self.model = address.partition("#")
+        self.base = base.rstrip("/")
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.attempts = attempts
+
+    @property
+    def name(self) -> str:
+        """The whole address; before `check` without the model where none was given."""
+        return f"{self.base}#{self.model}" if self.model else self.base
+
+    def check(self) -> None:
+        """Raise EngineError when the server is out of reach or does not serve the model."""
+        served = self._served()
+        if not self.model:
+            if len(served) != 1:
+                raise EngineError(
+                    f"{self.base} serves {_listed(served)}; add #NAME to the address."
+                )
+            self.model = served[0]
+        elif self.model not in served:
+            near = difflib.get_close_matches(self.model, served, n=1)
+            hint = f"did you mean #{near[0]}?" if near else f"served: {_listed(served)}."
+            raise EngineError(f"{self.base} does not serve '{self.model}'; {hint}")
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        if not self.model:
+            self.check()
+        yield from self._each(requests, self._completion)
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+        """Needs a server that gives the log-probabilities of a given text, such as vLLM.
+
+        Plain text goes to /completions with `echo`: a token counts as the answer's
+        when its last character is. A chat goes to /chat/completions with vLLM's
+        `continue_final_message` and `prompt_logprobs`. Raises EngineError where the
+        server does not give them (llama.cpp, Ollama and most clouds do not).
+        """
+        if not self.model:
+            self.check()
+        yield from self._each(requests, self._score)
+
+    def close(self) -> None:
+        """Connections last as long as one call of `complete` or `score`."""
+
+    def _served(self) -> list[str]:
+        try:
+            response = httpx.get(f"{self.base}/models", headers=_headers(), timeout=_CHECK_TIMEOUT)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise EngineError(
+                f"{self.base} cannot be reached ({error or type(error).__name__}); start the "
+                "server or correct the address."
+            ) from error
+        if not response.is_success:
+            raise EngineError(f"{self.base}/models: {_refusal(response)}.")
+        try:
+            return sorted(model.id for model in _Models.model_validate_json(response.content).data)
+        except ValidationError as error:
+            raise EngineError(
+                f"{self.base}/models lists no models; is this an OpenAI-compatible server, and "
+                "does the address end in /v1?"
+            ) from error
+
+    def _each(self, items: Iterable[Q], ask: Callable[["_Wire", Q], Awaitable[A]]) -> Iterator[A]:
+        """Ask for every item at once, as far as the wire allows; items are drawn lazily."""
+        pending: set[Future[A]] = set()
+        with _loop() as loop, _Wire.opened(self, loop) as wire:
+            for item in items:
+                pending.add(asyncio.run_coroutine_threadsafe(_awaited(ask(wire, item)), loop))
+                full = len(pending) >= 2 * self.concurrency
+                done, pending = wait(pending, None if full else 0, FIRST_COMPLETED)
+                yield from [future.result() for future in done]
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from [future.result() for future in done]
+
+    async def _completion(self, wire: "_Wire", request: Request) -> Completion:
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+        }
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        try:
+            if isinstance(request.prompt, str):
+                reply = await wire.post("/completions", {**body, "prompt": request.prompt})
+                text = reply.choice.text
+            else:
+                messages = [{"role": m.role, "content": m.content} for m in request.prompt]
+                reply = await wire.post("/chat/completions", {**body, "messages": messages})
+                text = reply.choice.message.content
+        except _RefusedError as failure:
+            return Completion(id=request.id, error=str(failure))
+        if text is None:
+            reason = reply.choice.finish_reason
+            return Completion(id=request.id, error=f"the reply has no text (it ended by {reason})")
+        text, stopped = cut_at_stop(text, sampling.stop)
+        return Completion(
+            id=request.id,
+            text=text,
+            finish="length" if reply.choice.finish_reason == "length" and not stopped else "stop",
+            prompt_tokens=reply.usage.prompt_tokens,
+            completion_tokens=reply.usage.completion_tokens,
+        )
+
+    async def _score(self, wire: "_Wire", request: ScoreRequest) -> Score:
+        if not request.answer:
+            return Score(id=request.id, error="the answer is empty")
+        likelihood = self._chat_likelihood if request.chat else self._text_likelihood
+        try:
+            values = await likelihood(wire, request)
+        except _RefusedError as failure:
+            if "echo" in str(failure) or "logprobs" in str(failure):
+                raise self._no_likelihoods() from failure
+            return Score(id=request.id, error=str(failure))
+        return Score(id=request.id, logprob=sum(values), tokens=len(values))
+
+    async def _text_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
+        text = request.prefix + request.prompt + request.answer
+        body = {"prompt": text, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
+        reply = await wire.post("/completions", body)
+        given = reply.choice.logprobs
+        count = reply.usage.prompt_tokens
+        if given is None or not 1 < count <= len(given.token_logprobs):
+            raise self._no_likelihoods()
+        # Offsets may count a BOS that the text does not have, so measure from the prompt's end.
+        ends = [*given.text_offset, len(text)][1 : count + 1]
+        begin = ends[-1] - len(request.answer)
+        pairs = zip(given.token_logprobs[:count], ends, strict=True)
+        return [value for value, end in pairs if value is not None and end > begin]
+
+    async def _chat_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
+        user = {"role": "user", "content": request.prefix + request.prompt}
+        asked = await wire.post("/chat/completions", {"messages": [user], "max_tokens": 1})
+        body = {
+            "messages": [user, {"role": "assistant", "content": request.answer}],
+            "add_generation_prompt": False,
+            "continue_final_message": True,
+            "prompt_logprobs": 1,
+            "max_tokens": 1,
+        }
+        reply = await wire.post("/chat/completions", body)
+        given, begin = reply.prompt_logprobs, asked.usage.prompt_tokens
+        if given is None or not 0 < begin < len(given):
+            raise self._no_likelihoods()
+        # The first entry of a place is the token that stands there, others are the likeliest.
+        return [next(iter(place.values())).logprob for place in given[begin:] if place]
+
+    def _no_likelihoods(self) -> EngineError:
+        return EngineError(
+            f"{self.base} gives no log-probabilities of a given text (`echo` with `logprobs`, "
+            "`prompt_logprobs`); serve the model with vLLM, or use openvino:NAME or "
+            "transformers:NAME for scoring."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """The connections of one call; all its methods run in the loop's thread."""
+
+    client: httpx.AsyncClient
+    slots: asyncio.Semaphore
+    model: str
+    attempts: int
+
+    @classmethod
+    @contextmanager
+    def opened(cls, engine: HttpEngine, loop: asyncio.AbstractEventLoop) -> "Generator[_Wire]":
+        client = httpx.AsyncClient(
+            base_url=engine.base,
+            headers=_headers(),
+            timeout=httpx.Timeout(engine.timeout, connect=10, pool=None),
+            limits=httpx.Limits(max_connections=engine.concurrency),
+        )
+        try:
+            yield cls(client, asyncio.Semaphore(engine.concurrency), engine.model, engine.attempts)
+        finally:
+            asyncio.run_coroutine_threadsafe(_wound_up(client), loop).result()
+
+    async def post(self, path: str, body: dict[str, Any]) -> _Reply:
+        """Raises _RefusedError when the server refuses, or when no try went well."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(_PassingError),
+            stop=stop_after_attempt(self.attempts),
+            wait=_pause,
+            reraise=True,
+        )
+        return await retrying(self._post_once, path, {"model": self.model, **body})
+
+    async def _post_once(self, path: str, body: dict[str, Any]) -> _Reply:
+        try:
+            async with self.slots:
+                response = await self.client.post(path, json=body)
+        except httpx.TransportError as error:
+            raise _PassingError(f"{type(error).__name__} {error}".strip()) from error
+        if response.status_code in _PASSING or response.status_code >= 500:
+            raise _PassingError(_refusal(response), _retry_after(response))
+        if not response.is_success:
+            raise _RefusedError(_refusal(response))
+        try:
+            return _Reply.model_validate_json(response.content)
+        except ValidationError as error:
+            raise _PassingError(
+                f"the reply is not of OpenAI's form: {response.text[:80]!r}"
+            ) from error
+
+
+@contextmanager
+def _loop() -> Generator[asyncio.AbstractEventLoop]:
+    """An event loop that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="adhere-http", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _awaited(awaitable: Awaitable[A]) -> A:
+    return await awaitable
+
+
+async def _wound_up(client: httpx.AsyncClient) -> None:
+    """Cancel what is still asked, and close the connections."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await client.aclose()
+
+
+def _pause(state: RetryCallState) -> float:
+    """What the server asks for, up to LONGEST_WAIT, else random and growing; in seconds."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.after if isinstance(error, _PassingError) else None
+    if asked is None:
+        return _backoff(state)
+    return min(max(asked, 0.0), LONGEST_WAIT) + random.uniform(0, 0.5)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Retry-After in seconds, given as a number or as a date (RFC 9110, 10.2.3)."""
+    value = response.headers.get("retry-after", "")
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    try:
+        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def _headers() -> dict[str, str]:
+    key = os.environ.get(KEY_VARIABLE)
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _refusal(response: httpx.Response) -> str:
+    """The status and what the server says of it, in one line."""
+    if response.status_code in (401, 403):
+        return f"HTTP {response.status_code}: the key is missing or wrong; set {KEY_VARIABLE}"
+    said = " ".join(response.text.split())[:300]
+    return f"HTTP {response.status_code}: {said}" if said else f"HTTP {response.status_code}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "no model"

@@ -1,0 +1,293 @@
+"""`transformers:`: Hugging Face models, with or without a PEFT adapter, on the GPU or the CPU."""
+
+import copy
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adhere import models
+from adhere.engines.base import cut_at_stop
+from adhere.engines.likelihood import Batch, Codec, Group, Tokens, batches, groups, scores
+from adhere.engines.rows import RowLimits, RowSampler
+from adhere.errors import EngineError, InputError, MissingExtraError
+from adhere.progress import NoProgress, Progress
+from adhere.records import Completion, Message, Request, Score, ScoreRequest
+from adhere.store import file_sha256
+
+if TYPE_CHECKING:
+    import torch
+
+WINDOW = 256
+"""Requests that are drawn ahead and sorted by length."""
+BATCH = 48
+"""Requests generated together; on 2 cores throughput is level from here."""
+BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+"""Tokens of a batch when scoring, padding included."""
+
+_WORDS = "THE USER'S WORDS"
+
+
+class TransformersEngine:
+    """The checkpoint `model` (a catalogue name, a folder, a hub repository) under `adapter`.
+
+    Computes in bfloat16 where the hardware has it. A request's text depends on its
+    own seed alone, not on its neighbours (but for rounding). `progress` hears of
+    downloads. An adapter is applied whole or not at all: EngineError where a tensor
+    of it finds no place in the model.
+    """
+
+    def __init__(
+        self, model: str, adapter: str | Path | None = None, progress: Progress | None = None
+    ) -> None:
+        self._address = model
+        self._adapter = Path(adapter) if adapter else None
+        self._progress = progress or NoProgress()
+        self._loaded: _Checkpoint | None = None
+        self._name = ""
+
+    @property
+    def name(self) -> str:
+        """Model, and adapter by the hash of its weights: trained anew, it is another model.
+
+        Raises InputError where the folder holds no adapter.
+        """
+        if not self._name:
+            self._name = f"transformers:{self._address}{_adapter_mark(self._adapter)}"
+        return self._name
+
+    def check(self) -> None:
+        """Fetch the weights where they are missing; raises as `models.checkpoint_folder` does."""
+        _require_packages(adapter=self._adapter is not None)
+        if self._adapter is not None:
+            _adapter_weights(self._adapter)
+        models.checkpoint_folder(self._address, self._progress)
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        checkpoint = self._opened()
+        source = iter(requests)
+        while drawn := list(islice(source, WINDOW)):
+            prompts: list[tuple[Request, Tokens]] = []
+            for request in drawn:
+                tokens = checkpoint.prompt_tokens(request)
+                if len(tokens) < checkpoint.context:
+                    prompts.append((request, tokens))
+                else:
+                    problem = f"{len(tokens)} tokens do not fit the context"
+                    yield Completion(id=request.id, error=f"{problem} of {checkpoint.context}")
+            prompts.sort(key=lambda pair: (pair[0].sampling.max_tokens, len(pair[1])))
+            for start in range(0, len(prompts), BATCH):
+                yield from checkpoint.generate(prompts[start : start + BATCH])
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
+        checkpoint = self._opened()
+        for group in groups(requests, checkpoint.codec()):
+            yield from checkpoint.score(group)
+
+    def close(self) -> None:
+        self._loaded = None
+        gc.collect()
+
+    def _opened(self) -> "_Checkpoint":
+        if self._loaded is None:
+            self.check()
+            folder = models.checkpoint_folder(self._address, self._progress)
+            self._loaded = _Checkpoint(folder, self._adapter)
+        return self._loaded
+
+
+class _Checkpoint:
+    """A model in memory with its tokeniser."""
+
+    def __init__(self, folder: Path, adapter: Path | None) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(self._device))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise EngineError(f"{folder}: transformers cannot load it: {error}") from error
+        if adapter is not None:
+            model = _adapted(model, adapter)
+        self._model: Any = model.to(self._device).eval()
+        self._ends = _end_tokens(model, self._tokenizer)
+        self.context: int = model.config.max_position_embeddings
+
+    def encode(self, text: str, special: bool) -> Tokens:
+        return self._tokenizer.encode(text, add_special_tokens=special, truncation=False)
+
+    def prompt_tokens(self, request: Request) -> Tokens:
+        if isinstance(request.prompt, str):
+            return self.encode(request.prompt, special=True) or [self._ends[0]]
+        return self.encode(self._render(request.prompt), special=False)
+
+    def codec(self) -> Codec:
+        return Codec(encode=self.encode, turn=self._turn, start=self._ends[0], context=self.context)
+
+    def generate(self, prompts: Sequence[tuple[Request, Tokens]]) -> list[Completion]:
+        """Complete one batch, padded on the left."""
+        import torch
+        from transformers import GenerationConfig
+
+        width = max(len(tokens) for _, tokens in prompts)
+        ids = torch.full((len(prompts), width), self._ends[0])
+        mask = torch.zeros_like(ids)
+        for row, (_, tokens) in enumerate(prompts):
+            ids[row, width - len(tokens) :] = torch.tensor(tokens)
+            mask[row, width - len(tokens) :] = 1
+        samplings = [request.sampling for request, _ in prompts]
+        limits = RowLimits(samplings, width, self._tokenizer)
+        longest = max(sampling.max_tokens for sampling in samplings)
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=ids.to(self._device),
+                attention_mask=mask.to(self._device),
+                generation_config=GenerationConfig(
+                    max_new_tokens=max(1, min(longest, self.context - width)),
+                    do_sample=False,  # the sampler's noise makes the greedy choice a sample
+                    eos_token_id=self._ends,
+                    pad_token_id=self._ends[0],
+                    repetition_penalty=1.0,
+                ),
+                logits_processor=[RowSampler(samplings)],
+                stopping_criteria=[limits],
+            )
+        rows = output[:, width:].tolist()
+        return [
+            self._completion(request, len(tokens), generated[: limits.lengths[row]])
+            for row, ((request, tokens), generated) in enumerate(zip(prompts, rows, strict=True))
+        ]
+
+    def _completion(self, request: Request, prompt: int, generated: Tokens) -> Completion:
+        end = next((at for at, token in enumerate(generated) if token in self._ends), None)
+        kept = generated if end is None else generated[: end + 1]
+        text = self._tokenizer.decode(kept, skip_special_tokens=True)
+        text, stopped = cut_at_stop(text, request.sampling.stop)
+        return Completion(
+            id=request.id,
+            text=text,
+            finish="stop" if stopped or end is not None else "length",
+            prompt_tokens=prompt,
+            completion_tokens=len(kept),
+        )
+
+    def score(self, group: Group) -> Iterator[Score]:
+        """Compute the shared tokens once, then the rows in batches, padded on the right."""
+        import torch
+
+        yield from group.refused
+        if not group.rows:
+            return
+        cache: Any = None
+        if group.shared:
+            with torch.inference_mode():
+                shared = torch.tensor([group.shared], device=self._device)
+                cache = self._model(shared, use_cache=True, logits_to_keep=1).past_key_values
+        for batch in batches(group.rows, BATCH_TOKENS[self._device]):
+            logprobs = self._logprobs(batch, len(group.shared), cache)
+            yield from scores(batch, logprobs.cpu().numpy())
+
+    def _logprobs(self, batch: Batch, shared: int, cache: Any) -> "torch.Tensor":
+        """Float32 log-probabilities of the batch's labels; logits only from the first answer on."""
+        import torch
+
+        rows, width = batch.ids.shape
+        first = int((batch.places % width).min())
+        mask = np.arange(shared + width) < shared + batch.lengths[:, None]
+        if cache is not None:
+            cache = copy.deepcopy(cache)
+            cache.batch_repeat_interleave(rows)
+        with torch.inference_mode():
+            logits = self._model(
+                input_ids=torch.from_numpy(batch.ids).to(self._device),
+                attention_mask=torch.from_numpy(mask.astype(np.int64)).to(self._device),
+                past_key_values=cache,
+                use_cache=cache is not None,
+                logits_to_keep=width - first,
+            ).logits
+            places = torch.from_numpy(batch.places).to(self._device)
+            picked = logits[places // width, places % width - first].float()
+            labels = torch.from_numpy(batch.labels).to(self._device)
+            return picked.log_softmax(-1).gather(1, labels[:, None])[:, 0]
+
+    def _render(self, messages: Sequence[Message]) -> str:
+        chat = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            return self._tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True
+            )
+        except ValueError as error:
+            raise EngineError(
+                "this model has no chat template; give an instruct model, or choose prompts of "
+                "style 'continue'."
+            ) from error
+
+    def _turn(self) -> tuple[str, str]:
+        before, _, after = self._render([Message(role="user", content=_WORDS)]).partition(_WORDS)
+        return before, after
+
+
+def _require_packages(adapter: bool) -> None:
+    needed = ["torch", "transformers", *(["peft"] if adapter else [])]
+    if any(find_spec(package) is None for package in needed):
+        raise MissingExtraError("the transformers engine needs: pip install 'adhere[train]'")
+
+
+def _dtype(device: str) -> "torch.dtype":
+    import torch
+
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> Tokens:
+    """The tokens that end a text; the first also pads."""
+    configured = model.generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    known = [token for token in (tokenizer.eos_token_id, *ends) if token is not None]
+    return list(dict.fromkeys(known)) or [0]
+
+
+def _adapter_mark(folder: Path | None) -> str:
+    return f"+{folder.name}@{file_sha256(_adapter_weights(folder))[:12]}" if folder else ""
+
+
+def _adapter_weights(folder: Path) -> Path:
+    if not (folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"{folder}: no adapter_config.json; give the folder that training wrote "
+            "(adapter_config.json and adapter_model.safetensors)."
+        )
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise InputError(f"{weights}: not there; train again, or give a whole adapter.")
+    return weights
+
+
+def _adapted(model: Any, folder: Path) -> Any:
+    """`model` under the adapter; EngineError unless every tensor of it found its place."""
+    from peft import PeftConfig, PeftModel
+
+    adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
+    try:
+        loaded = adapted.load_adapter(str(folder), "default")
+    except RuntimeError as error:
+        raise EngineError(
+            f"{folder}: the adapter was trained on another model: {str(error).splitlines()[-1]}."
+        ) from error
+    strange = [*loaded.missing_keys, *loaded.unexpected_keys]
+    if strange:
+        raise EngineError(
+            f"{folder}: the adapter does not fit this model: {len(strange)} tensors without a "
+            f"counterpart, such as {strange[0]}."
+        )
+    return adapted
