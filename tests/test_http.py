@@ -1,0 +1,342 @@
+"""The HTTP engine against a real server on this machine that misbehaves on purpose."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from adhere.engines import http as http_engine
+from adhere.engines.http import HttpEngine
+from adhere.errors import EngineError
+from adhere.records import Message, Request, Sampling, ScoreRequest
+
+Reply = tuple[int, dict[str, str], bytes]
+
+
+class Server:
+    """Answers with `behave(path, body, how often this body came before)`."""
+
+    def __init__(self) -> None:
+        self.models = ["model-a"]
+        self.behave: Callable[[str, dict[str, Any], int], Reply] = lambda path, body, _: ok(
+            completion(f"re {body['prompt']}")
+        )
+        self.seen: Counter[str] = Counter()
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.active = self.most_active = 0
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.http.handle_error = lambda request, address: None  # the client may have left
+        self.http.daemon_threads = True
+        self.base = f"http://127.0.0.1:{self.http.server_port}/v1"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.closing.set()
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                models = {"data": [{"id": name} for name in server.models]}
+                known = self.path == "/v1/models"
+                self._send(ok(models) if known else (404, {}, b"not found"))
+
+            def do_POST(self) -> None:
+                text = self.rfile.read(int(self.headers["content-length"])).decode()
+                with server.lock:
+                    before = server.seen[text]
+                    server.seen[text] += 1
+                    server.bodies.append(json.loads(text))
+                    server.headers.append({k.lower(): v for k, v in self.headers.items()})
+                    server.active += 1
+                    server.most_active = max(server.active, server.most_active)
+                reply = server.behave(self.path.removeprefix("/v1"), json.loads(text), before)
+                with server.lock:
+                    server.active -= 1
+                self._send(reply)
+
+            def _send(self, reply: Reply) -> None:
+                status, headers, content = reply
+                self.send_response(status)
+                for name, value in {**headers, "content-length": str(len(content))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        return Handler
+
+
+def ok(content: object) -> Reply:
+    return 200, {}, json.dumps(content).encode()
+
+
+def completion(text: str | None, finish: str = "stop", **more: object) -> dict[str, Any]:
+    choice = {"text": text, "message": {"content": text}, "finish_reason": finish, **more}
+    return {"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(http_engine, "_backoff", lambda state: 0.02)
+    monkeypatch.setattr(http_engine.random, "uniform", lambda a, b: a)
+    running = Server()
+    yield running
+    running.close()
+
+
+def engine(server: Server, model: str = "#model-a", **choices: Any) -> HttpEngine:
+    return HttpEngine(server.base + model, **choices)
+
+
+def requests(count: int) -> list[Request]:
+    return [Request(id=f"id{n}", prompt=f"prompt {n}") for n in range(count)]
+
+
+def test_plain_and_chat_prompts_are_sent_as_such(server: Server) -> None:
+    server.behave = lambda path, body, _: ok(completion(path))
+    sampling = Sampling(max_tokens=7, temperature=0.5, top_p=0.9, seed=3, stop=("\n",))
+    chat = (Message(role="user", content="hi"),)
+    asked = [
+        Request(id="plain", prompt="x", sampling=sampling),
+        Request(id="chat", prompt=chat, sampling=sampling),
+    ]
+    found = {c.id: c for c in engine(server).complete(asked)}
+    assert found["plain"].text == "/completions"
+    assert found["chat"].text == "/chat/completions"
+    assert (found["plain"].prompt_tokens, found["plain"].completion_tokens) == (5, 2)
+    for body in server.bodies:
+        assert body["model"] == "model-a"
+        assert (body["max_tokens"], body["temperature"], body["top_p"]) == (7, 0.5, 0.9)
+        assert (body["seed"], body["stop"]) == (3, ["\n"])
+    assert [b["messages"] for b in server.bodies if "messages" in b] == [
+        [{"role": "user", "content": "hi"}]
+    ]
+
+
+def test_a_bad_day_loses_nothing(server: Server) -> None:
+    """429, 500, broken JSON and dropped hints: every id comes back once, answered."""
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        number = int(body["prompt"].split()[1])
+        trouble: list[Reply] = [
+            (429, {"retry-after": "0.05"}, b"slow down"),
+            (500, {}, b""),
+            (200, {}, b"{not json"),
+            (200, {}, b'{"choices": []}'),
+            (503, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"restarting"),
+        ]
+        if number % 3 == 0 and before < 2:
+            return trouble[(number // 3 + before) % len(trouble)]
+        return ok(completion(f"re {body['prompt']}"))
+
+    server.behave = behave
+    found = list(engine(server).complete(requests(100)))
+    assert Counter(c.id for c in found) == Counter(f"id{n}" for n in range(100))
+    assert all(c.error is None and c.text == f"re prompt {c.id[2:]}" for c in found)
+
+
+def test_what_fails_to_the_end_is_a_value(server: Server) -> None:
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        return {
+            "prompt 0": (400, {}, b"this model's context is 4096 tokens"),
+            "prompt 1": (500, {}, b"broken"),
+            "prompt 2": ok(completion(None, finish="content_filter")),
+            "prompt 3": (401, {}, b""),
+        }.get(body["prompt"], ok(completion("fine")))
+
+    server.behave = behave
+    found = {c.id: c.error for c in engine(server, attempts=3).complete(requests(5))}
+    assert "context is 4096" in str(found["id0"])
+    assert "HTTP 500: broken" in str(found["id1"])
+    assert "content_filter" in str(found["id2"])
+    assert "ADHERE_API_KEY" in str(found["id3"])
+    assert found["id4"] is None
+    tries = Counter(body["prompt"] for body in server.bodies)
+    assert (tries["prompt 0"], tries["prompt 1"]) == (1, 3)
+
+
+def test_a_hanging_reply_is_given_up_and_asked_again(server: Server) -> None:
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        if before == 0:
+            server.closing.wait(5)
+        return ok(completion("late"))
+
+    server.behave = behave
+    started = time.monotonic()
+    found = list(engine(server, timeout=0.3).complete(requests(3)))
+    assert [c.text for c in found] == ["late"] * 3
+    assert time.monotonic() - started < 4
+
+
+def test_the_wire_stays_full_while_some_are_told_to_wait(server: Server) -> None:
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        time.sleep(0.03)
+        if before == 0 and int(body["prompt"].split()[1]) % 4 == 0:
+            return 429, {"retry-after": "0.4"}, b""
+        return ok(completion("x"))
+
+    server.behave = behave
+    started = time.monotonic()
+    found = list(engine(server, concurrency=8).complete(requests(64)))
+    assert len(found) == 64
+    assert server.most_active == 8
+    # 80 calls of 0.03 s, 8 at a time, take 0.3 s, and one wait 0.4 s; one after another, 6.8 s.
+    assert time.monotonic() - started < 2.5
+
+
+def test_requests_are_drawn_as_the_wire_takes_them(server: Server) -> None:
+    drawn: list[int] = []
+
+    def endless() -> Iterator[Request]:
+        number = 0
+        while True:
+            drawn.append(number)
+            yield Request(id=str(number), prompt=f"prompt {number}")
+            number += 1
+
+    completions = engine(server, concurrency=4).complete(endless())
+    next(completions)
+    assert len(drawn) <= 2 * 4
+    completions.close()
+    assert threading.active_count() < 30
+
+
+def test_leaving_early_does_not_wait_for_a_hanging_server(server: Server) -> None:
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        if body["prompt"] != "prompt 0":
+            server.closing.wait(20)
+        return ok(completion("x"))
+
+    server.behave = behave
+    started = time.monotonic()
+    completions = engine(server).complete(requests(10))
+    assert next(completions).id == "id0"
+    completions.close()
+    assert time.monotonic() - started < 3
+
+
+def test_finish_reason_and_stop_strings(server: Server) -> None:
+    server.behave = lambda path, body, _: ok(completion("one two", finish="length"))
+    plain, cut = engine(server).complete(
+        [
+            Request(id="a", prompt="x"),
+            Request(id="b", prompt="y", sampling=Sampling(stop=(" two",))),
+        ]
+    )
+    found = {c.id: (c.text, c.finish) for c in (plain, cut)}
+    assert found == {"a": ("one two", "length"), "b": ("one", "stop")}
+
+
+def test_check_takes_the_only_model(server: Server) -> None:
+    unnamed = engine(server, "")
+    unnamed.check()
+    assert unnamed.name == f"{server.base}#model-a"
+
+
+def test_check_names_what_is_served(server: Server) -> None:
+    with pytest.raises(EngineError, match="did you mean #model-a"):
+        engine(server, "#model-b").check()
+    with pytest.raises(EngineError, match="served: model-a"):
+        engine(server, "#quite-different").check()
+    server.models = ["one", "two"]
+    with pytest.raises(EngineError, match="serves one, two; add #NAME"):
+        engine(server, "").check()
+
+
+def test_check_says_when_nobody_answers(server: Server) -> None:
+    with pytest.raises(EngineError, match="cannot be reached"):
+        HttpEngine("http://127.0.0.1:9/v1#m").check()
+    with pytest.raises(EngineError, match="cannot be reached"):
+        HttpEngine("http://no such host/v1").check()
+    with pytest.raises(EngineError, match="404"):
+        HttpEngine(server.base.removesuffix("/v1") + "#model-a").check()
+
+
+def test_the_key_is_read_from_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADHERE_API_KEY", "secret")
+    asking = engine(server)
+    list(asking.complete(requests(1)))
+    assert server.headers[0]["authorization"] == "Bearer secret"
+    assert "secret" not in repr(vars(asking))
+
+
+def echo(text: str, tokens: list[str], bos: str = "") -> dict[str, Any]:
+    """A reply as vLLM's to `echo`: a token's log-probability is minus its length."""
+    tokens = [*([bos] if bos else []), *tokens, "!"]
+    offsets = [sum(map(len, tokens[:n])) for n in range(len(tokens))]
+    logprobs = [None, *(-float(len(token)) for token in tokens[1:])]
+    reply = completion(text, logprobs={"token_logprobs": logprobs, "text_offset": offsets})
+    reply["usage"]["prompt_tokens"] = len(tokens) - 1
+    return reply
+
+
+@pytest.mark.parametrize("bos", ["", "<s>"])
+def test_a_text_is_scored_by_its_echo(server: Server, bos: str) -> None:
+    server.behave = lambda path, body, _: ok(echo("", ["Is it", " so?", " Yes", ",", " it"], bos))
+    asked = ScoreRequest(id="s", prefix="Is it", prompt=" so?", answer=" Yes, it")
+    (score,) = engine(server).score([asked])
+    assert (score.logprob, score.tokens) == (-8.0, 3)
+    assert server.bodies[0]["prompt"] == "Is it so? Yes, it"
+    assert server.bodies[0]["echo"] is True
+
+
+def test_a_chat_is_scored_by_prompt_logprobs(server: Server) -> None:
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        reply = completion("x")
+        if len(body["messages"]) == 1:
+            reply["usage"]["prompt_tokens"] = 2
+        else:
+            assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+            place = {"7": {"logprob": -1.5}, "8": {"logprob": -0.1}}
+            reply["prompt_logprobs"] = [None, place, place, place]
+        return ok(reply)
+
+    server.behave = behave
+    (score,) = engine(server).score([ScoreRequest(id="s", prompt="q", answer="a b", chat=True)])
+    assert (score.logprob, score.tokens) == (-3.0, 2)
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_server_without_likelihoods_is_named(server: Server, chat: bool) -> None:
+    """llama.cpp and Ollama answer as if nothing special had been asked."""
+    generated = {"token_logprobs": [-1.0], "text_offset": [0]}
+    server.behave = lambda path, body, _: ok(completion("x", logprobs=generated))
+    with pytest.raises(EngineError, match="no log-probabilities of a given text"):
+        list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a", chat=chat)]))
+
+
+def test_a_server_that_refuses_echo_is_named(server: Server) -> None:
+    server.behave = lambda path, body, _: (400, {}, b"Only no echo is supported")
+    with pytest.raises(EngineError, match="no log-probabilities of a given text"):
+        list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a")]))
+
+
+def test_a_score_that_fails_is_a_value(server: Server) -> None:
+    server.behave = lambda path, body, _: (400, {}, b"too long")
+    asked = [
+        ScoreRequest(id="s", prompt="q", answer="a"),
+        ScoreRequest(id="e", prompt="q", answer=""),
+    ]
+    found = {score.id: score.error for score in engine(server).score(asked)}
+    assert "too long" in str(found["s"])
+    assert found["e"] == "the answer is empty"
