@@ -2,8 +2,8 @@
 
 The unit is the sentence, so that every clause has an exact span. The teacher says what
 each sentence comes to (the paper's check for value content, at a finer grain). A weak
-teacher is not trusted to put it in other words: measured, it turned "may" into "must"
-in a fifth of its rewritings, so the statement is then the sentence itself. Where no
+teacher is not trusted to put it in other words: 14 of 98 rewritings of the embedded one
+turned "may" into "must" or the like, so its statement is the sentence itself. Where no
 sentence of a passage asks anything, the teacher is asked what the passage shows that
 it values (docs/decisions.md).
 """
@@ -37,24 +37,19 @@ _PHRASES: dict[str, Polarity | None] = {
     "we aim to": "aspired to",
     NOTHING: None,
 }
-_CUES: dict[str, tuple[tuple[Polarity, str], ...]] = {
-    "en": (
-        (
-            "forbidden",
-            r"(?:must|may|shall|should|will|can) (?:not|never)|cannot|never|no (?:one|person)\b"
-            r"|nobody|no \w+ (?:may|shall|must)|prohibit\w*|forbid\w*|forbidden",
-        ),
-        ("aspired to", r"aims? to|striv\w+|endeavou?r\w*|aspir\w+|wish to|(?:we|to) want to"),
-        (
-            "required",
-            r"must|shall|should|required?|requires|(?:is|are) expected|expects?|obligation"
-            r"|has to|have to|mandatory|responsib\w+|duty|duties",
-        ),
-        ("permitted", r"may|can|is free to|(?:has|have) the right|entitled|need not"),
+_DUTY = {
+    "en": re.compile(
+        r"\b(?:(?P<forbidden>(?:must|may|shall|should|will|can) (?:not|never)|cannot|never|nobody"
+        r"|no (?:one|person)|no \w+ (?:may|shall|must)|prohibit\w*|forbid\w*)"
+        r"|(?P<aspired>aims? to|striv\w+|endeavou?r\w*|aspir\w+|wish to|want to)"
+        r"|(?P<required>must|shall|should|required?|requires|(?:is|are) expected|expects?"
+        r"|obligation|has to|have to|mandatory|responsib\w+|duty|duties)"
+        r"|(?P<permitted>may|can|free to|(?:has|have) the right|entitled|need not))\b",
+        re.IGNORECASE,
     )
 }
-"""Plain words of duty, by language, in the order they are looked for. Where a sentence has
-one they outrank a small teacher, which takes "must" for "must not" (docs/decisions.md)."""
+"""Plain words of duty, by language. The first in a sentence outranks a small teacher, which
+takes "must" for "must not" (docs/decisions.md)."""
 _LEAST_STORY = 120
 """A passage shorter than this (as `text_size` counts) shows no value by itself."""
 
@@ -130,11 +125,12 @@ def read_value(reply: str) -> tuple[Polarity | None, str]:
 
 
 def plain_duty(sentence: str, language: str) -> Polarity | None:
-    """The polarity that the sentence's own words of duty give it, where it has such words."""
-    for polarity, words in _CUES.get(language, ()):
-        if re.search(rf"\b(?:{words})\b", sentence, re.IGNORECASE):
-            return polarity
-    return None
+    """The polarity of the first plain word of duty in a sentence, where it has one."""
+    pattern = _DUTY.get(language)
+    found = pattern.search(sentence) if pattern else None
+    if found is None or found.lastgroup is None:
+        return None
+    return "aspired to" if found.lastgroup == "aspired" else cast("Polarity", found.lastgroup)
 
 
 def _stated(

@@ -57,7 +57,8 @@ class ConsoleProgress:
     def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
         if not self._console.is_terminal:
             yield from items
-            self.note(f"{what}: {total} done")
+            if total:
+                self.note(f"{what}: {total} done")
             return
         with self._bar() as bar:
             task = bar.add_task(what, total=total)

@@ -122,11 +122,9 @@ class EvaluateSettings(_Settings):
     seed: int = 0
 
 
-class RunSettings(_Settings):
-    """One run: `run.toml`."""
+class Choices(_Settings):
+    """Every choice but the documents: what the CLI has flags for."""
 
-    documents: tuple[str, ...] = ()
-    """Files and folders to read."""
     models: ModelSettings = ModelSettings()
     ingest: IngestSettings = IngestSettings()
     clauses: ClausesSettings = ClausesSettings()
@@ -135,6 +133,13 @@ class RunSettings(_Settings):
     sft: SFTSettings = SFTSettings()
     dpo: DPOSettings = DPOSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+
+
+class RunSettings(Choices):
+    """One run: `run.toml`."""
+
+    documents: tuple[str, ...] = ()
+    """Files and folders to read."""
 
     @classmethod
     def read(cls, path: Path) -> "RunSettings":

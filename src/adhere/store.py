@@ -5,7 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -106,13 +106,25 @@ def fresh_folder(target: Path, *, keep_partial: bool = False) -> Generator[Path]
     if partial.exists() and not keep_partial:
         shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
-    yield partial
+    try:
+        yield partial
+    except BaseException:
+        if not keep_partial:
+            _remove(partial)
+        raise
     stale = target.with_name(target.name + ".stale")
     shutil.rmtree(stale, ignore_errors=True)
     if target.exists():
         target.replace(stale)
     partial.replace(target)
     shutil.rmtree(stale, ignore_errors=True)
+
+
+def _remove(partial: Path) -> None:
+    """The folder, and its parent where nothing else is in it."""
+    shutil.rmtree(partial)
+    with suppress(OSError):
+        partial.parent.rmdir()
 
 
 def file_sha256(path: Path) -> str:

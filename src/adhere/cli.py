@@ -1,0 +1,251 @@
+"""The command line: `adhere run` for everything, and one command for each stage.
+
+Flags are made from `adhere.settings`. What a flag changes is written into the run's
+`run.toml`, so that the file always says what the run is. Nothing heavy is imported
+before a command starts to work.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import App, Parameter
+
+from adhere.errors import AdhereError, InputError
+from adhere.settings import Choices, RunSettings
+
+RUN_FILE = "run.toml"
+_INTERRUPTED = 130
+
+app = App(
+    name="adhere",
+    help="Align a language model to the values in your documents, and prove how far it follows.",
+    help_format="plaintext",
+)
+
+Flags = Annotated[Choices | None, Parameter(name="*")]
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative=())]
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@app.command
+def run(
+    *sources: Path,
+    out: Path | None = None,
+    settings: Flags = None,
+    dry_run: Flag = False,
+    quiet: Quiet = False,
+) -> None:
+    """From documents to an aligned model and its report; goes on where it was.
+
+    Parameters
+    ----------
+    sources
+        Documents (files or folders), or a run.toml, or a run's folder to go on with.
+    out
+        The run's folder [default: runs/NAME, after the first source].
+    dry_run
+        Say what would run, how many requests and about how long; change nothing.
+    quiet
+        Say nothing but errors and the result.
+    """
+    with _errors_in_words():
+        folder, found = _open_run(sources, out, settings)
+        if dry_run:
+            _forecast(folder, found)
+            return
+        _run(folder, found, ["ingest"], quiet=quiet)  # bad documents leave nothing behind
+        found.write(folder / RUN_FILE)
+        _run(folder, found, _AFTER_INGEST, quiet=quiet)
+        _result(folder)
+
+
+@app.command
+def status(run: Path) -> None:
+    """Where each stage of a run stands.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    """
+    with _errors_in_words():
+        from rich.console import Console
+        from rich.table import Table
+
+        from adhere.pipeline import describe, standings
+        from adhere.progress import duration
+
+        table = Table("stage", "state", "made", "took", title=str(run), title_justify="left")
+        for standing in standings(run, _saved(run)):
+            made = standing.manifest
+            row = (describe(made), duration(made.seconds)) if made else ("", "")
+            table.add_row(standing.stage, standing.state, *row)
+        Console().print(table)
+
+
+@app.command
+def chat(run: Path) -> None:
+    """Talk to the base and the aligned model side by side; an empty line ends it.
+
+    Parameters
+    ----------
+    run
+        The run's folder, with `dpo` done.
+    """
+    with _errors_in_words():
+        from adhere.chat import converse
+
+        converse(run, _saved(run))
+
+
+def _stage_command(name: str, does: str) -> Callable[..., None]:
+    def command(
+        run: Path,
+        *,
+        settings: Flags = None,
+        again: Flag = False,
+        quiet: Quiet = False,
+    ) -> None:
+        with _errors_in_words():
+            found = _merged(_saved(run), settings)
+            found.write(run / RUN_FILE)
+            _run(run, found, [name], again=again, quiet=quiet)
+
+    command.__doc__ = f"""One stage of a run: {does}.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    again
+        Do it even though it is up to date.
+    quiet
+        Say nothing but errors.
+    """
+    return command
+
+
+_STAGES = {
+    "ingest": "documents to passages",
+    "clauses": "passages to clauses, what the document values",
+    "generate": "clauses to examples, preference pairs and held-out probes",
+    "curate": "keep the rows worth training on, and say why the others went",
+    "sft": "supervised fine-tuning on the examples",
+    "dpo": "preference optimisation on the pairs, from the SFT adapter",
+    "dpo-alone": "preference optimisation of the bare student, for comparison",
+    "evaluate": "base, base+rag, sft, dpo and sft+dpo on the held-out probes",
+    "report": "everything on one page",
+}
+"""The stages and what they do; `adhere.stages`, which imports much, is held to it by a test."""
+_AFTER_INGEST = [name for name in _STAGES if name != "ingest"]
+
+for _name, _does in _STAGES.items():
+    app.command(_stage_command(_name, _does), name=_name)
+
+
+def main() -> None:
+    """The entry point of the `adhere` command."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    app(result_action="return_none")
+
+
+@contextmanager
+def _errors_in_words() -> Generator[None]:
+    """One sentence instead of a traceback for what the user can put right."""
+    try:
+        yield
+    except AdhereError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}. Finished stages are kept.", 2)
+    except KeyboardInterrupt:
+        _fail("Interrupted. Everything finished is kept; the same command goes on.", _INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"adhere: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _open_run(
+    sources: tuple[Path, ...], out: Path | None, flags: Choices | None
+) -> tuple[Path, RunSettings]:
+    """The run's folder and settings: from a run folder, a run file, or documents."""
+    if not sources and out is None:
+        raise InputError("nothing to read: `adhere run DOCUMENTS --out runs/NAME`.")
+    first = sources[0] if sources else out
+    assert first is not None
+    if len(sources) <= 1 and (first / RUN_FILE).exists():
+        return first, _merged(_saved(first), flags)
+    folder = out or Path("runs") / first.stem
+    if first.suffix == ".toml":
+        return folder, _merged(RunSettings.read(first), flags)
+    before = RunSettings.read(folder / RUN_FILE) if (folder / RUN_FILE).exists() else RunSettings()
+    documents = tuple(str(source) for source in sources)
+    return folder, _merged(before.merge({"documents": documents}, "documents"), flags)
+
+
+def _saved(run: Path) -> RunSettings:
+    if not (run / RUN_FILE).exists():
+        raise InputError(
+            f"{run}: no run here (no {RUN_FILE}); start one with "
+            f"`adhere run DOCUMENTS --out {run}`."
+        )
+    return RunSettings.read(run / RUN_FILE)
+
+
+def _merged(saved: RunSettings, flags: Choices | None) -> RunSettings:
+    given: dict[str, Any] = flags.model_dump(exclude_unset=True) if flags else {}
+    return saved.merge(given, "flags")
+
+
+def _run(
+    folder: Path,
+    settings: RunSettings,
+    wanted: list[str],
+    *,
+    again: bool = False,
+    quiet: bool,
+) -> None:
+    from adhere.pipeline import run_stages
+    from adhere.progress import ConsoleProgress, NoProgress
+
+    progress = NoProgress() if quiet else ConsoleProgress()
+    run_stages(folder, settings, progress, wanted, again=again)
+
+
+def _forecast(folder: Path, settings: RunSettings) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from adhere.forecast import forecast
+    from adhere.progress import duration
+
+    table = Table("stage", "what", "requests", "about", title=str(folder), title_justify="left")
+    for row in forecast(folder, settings):
+        about = duration(row.seconds) if row.seconds else ""
+        table.add_row(row.stage, row.what, row.requests, about)
+    Console().print(table)
+
+
+def _result(folder: Path) -> None:
+    import json
+
+    from rich.console import Console
+
+    from adhere.report import terminal_table
+
+    summary = json.loads((folder / "evaluate" / "summary.json").read_text(encoding="utf-8"))
+    console = Console()
+    console.print(terminal_table(summary))
+    for judge in summary["judges"]:
+        if judge.get("withheld"):
+            console.print(judge["withheld"], markup=False)
+    console.print(f"Report: {folder / 'report' / 'report.html'}", markup=False, soft_wrap=True)
+    console.print(f"Model:  {folder / 'dpo' / 'adapter'}", markup=False, soft_wrap=True)

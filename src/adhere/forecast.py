@@ -1,0 +1,72 @@
+"""`--dry-run`: what would run, how many requests, and about how long."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from adhere.clauses import candidates
+from adhere.ingest import ingest
+from adhere.pipeline import standings
+from adhere.progress import NoProgress
+from adhere.settings import RunSettings
+from adhere.stages import STAGES
+
+CLAUSES_A_SENTENCE = 0.7
+"""Before any clause is known: what the embedded teacher found in a business code."""
+SECONDS_A_REQUEST: Mapping[str, float] = {
+    "clauses": 0.3,
+    "generate": 0.6,
+    "curate": 0.25,
+    "evaluate": 0.3,
+}
+"""Measured on 2 CPU cores with the embedded teacher (docs/decisions.md); other engines differ."""
+SECONDS_A_ROW = 0.25
+"""One training row, one epoch, SmolLM2-135M with LoRA on the same 2 cores."""
+_SYSTEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    stage: str
+    what: str
+    requests: str = ""
+    seconds: float = 0.0
+
+
+def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
+    """One row a stage; raises InputError for documents that cannot be read."""
+    documents, passages = ingest(
+        [Path(name) for name in settings.documents], settings.ingest, NoProgress()
+    )
+    language = {document.id: document.language for document in documents}
+    sentences = sum(len(candidates(item, language[item.document])) for item in passages)
+    clauses = min(
+        round(CLAUSES_A_SENTENCE * sentences), settings.clauses.max_per_passage * len(passages)
+    )
+    made = settings.generate
+    rows = clauses * (made.examples + made.pairs + made.probes)
+    answers = clauses * (made.examples + 2 * made.pairs + 2 * made.probes)
+    probes = clauses * made.probes
+    requests = {
+        "clauses": sentences,
+        "generate": clauses + rows + answers,
+        "curate": 2 * answers,
+        "evaluate": 2 * _SYSTEMS * probes + 4 * settings.evaluate.exam_pairs,
+    }
+    examples, pairs = clauses * made.examples, 2 * clauses * made.pairs
+    seconds = {name: SECONDS_A_REQUEST[name] * count for name, count in requests.items()} | {
+        "sft": SECONDS_A_ROW * examples * settings.sft.epochs,
+        "dpo": SECONDS_A_ROW * pairs * settings.dpo.epochs,
+        "dpo-alone": SECONDS_A_ROW * pairs * settings.dpo.epochs,
+    }
+    fresh = {item.stage for item in standings(run, settings) if item.state == "up to date"}
+    return [
+        Forecast(name, "up to date")
+        if name in fresh
+        else Forecast(name, stage.does, _number(requests.get(name)), seconds.get(name, 0.0))
+        for name, stage in STAGES.items()
+    ]
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else f"about {count:,}"
