@@ -1,0 +1,130 @@
+"""What several tests share: a scripted teacher, two tiny models, and one whole run."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from adhere.pipeline import run_stages
+from adhere.progress import NoProgress
+from adhere.settings import RunSettings
+
+DATA = Path(__file__).parent / "data"
+SCRIPT = DATA / "teacher.toml"
+DOCUMENT = DATA / "boathouse.md"
+
+_CHAT = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+_CONTEXT = 2048
+
+
+@pytest.fixture(scope="session")
+def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of random weights that reads letters, with a chat template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    special = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate([*special, *letters])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=special[0],
+        pad_token=special[0],
+        additional_special_tokens=special[1:],
+        model_max_length=_CONTEXT,
+    )
+    fast.chat_template = _CHAT
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            max_position_embeddings=_CONTEXT,
+            bos_token_id=None,
+            eos_token_id=0,
+            pad_token_id=0,
+            initializer_range=0.2,
+        )
+    )
+    folder = tmp_path_factory.mktemp("models") / "student"
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers folder with a random BERT that reads letters."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    parts = tmp_path_factory.mktemp("models")
+    letters = [chr(code) for code in range(33, 127)]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters)]
+    (parts / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    BertModel(config).save_pretrained(parts / "bert")
+    BertTokenizerFast(str(parts / "vocab.txt")).save_pretrained(parts / "bert")
+    transformer = Transformer(str(parts / "bert"), max_seq_length=128)
+    pooling = Pooling(transformer.get_embedding_dimension())
+    SentenceTransformer(modules=[transformer, pooling]).save(str(parts / "embedder"))
+    return parts / "embedder"
+
+
+@pytest.fixture(scope="session")
+def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
+    """A whole run in seconds."""
+    return RunSettings.parse(
+        {
+            "documents": [str(DOCUMENT)],
+            "models": {
+                "teacher": f"scripted:{SCRIPT}",
+                "student": str(tiny_student),
+                "embedder": str(tiny_embedder),
+            },
+            "generate": {"min_relevance": -1.0},
+            "sft": {"epochs": 1, "lora_rank": 4},
+            "dpo": {"epochs": 1, "lora_rank": 4},
+            "evaluate": {"max_tokens": 8, "resamples": 100},
+        },
+        "test",
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(run_settings: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of all stages, for reading; take `run` to change it."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run_settings.write(folder / "run.toml")
+    run_stages(folder, run_settings, NoProgress())
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return shutil.copytree(finished, tmp_path / "run")
