@@ -8,6 +8,7 @@ with the clause and once with the clause turned round (a counterfactual clause):
 differ in the value, and not in length or style.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -43,8 +44,9 @@ KINDS = {
     "advice": "Someone gives advice",
 }
 """Kind of situation -> how the prompt introduces the person who asks."""
-_TOKENS_A_SENTENCE = 32
-"""Enough for nine of ten first sentences of the embedded teacher's answers."""
+_RUN = 6
+_TOKENS_A_SENTENCE = 24
+"""What follows the last whole sentence within the limit is cut, so a long answer loses little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ def ask_questions(
         for situation in situations
     }
     replies = teacher.ask(requests, "questions")
+    examples = runs(teacher.prompts.bare("question"))
     questions: list[Question] = []
     dropped: list[Dropped] = []
     for situation, request in requests.items():
@@ -153,9 +156,17 @@ def ask_questions(
             dropped.append(_failed(situation.clause, "no question", replies[situation]))
         elif replies[situation].finish == "length":
             dropped.append(_drop(situation.clause, "unfinished question", text))
+        elif runs(text) & examples - runs(situation.clause.statement):
+            dropped.append(_drop(situation.clause, "echo of a worked example", text))
         else:
             questions.append(Question(situation, text, request))
     return questions, dropped
+
+
+def runs(text: str) -> set[tuple[str, ...]]:
+    """All runs of six consecutive words: long enough that only a copy shares one."""
+    words = re.findall(r"\w+", text.casefold())
+    return {tuple(words[place : place + _RUN]) for place in range(len(words) - _RUN + 1)}
 
 
 def relevant(

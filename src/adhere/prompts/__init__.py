@@ -68,6 +68,10 @@ class Prompts:
                 f"{self._path(name)}: {error}. The values given are: {given}."
             ) from error
 
+    def bare(self, name: str) -> str:
+        """The prompt's own words in this style, before anything is filled in."""
+        return self._source(self._styled(name))
+
     def tag(self, name: str) -> str:
         """`NAME@HASH` of the file that `render` uses."""
         return f"{name}@{hashlib.sha256(self._source(name).encode()).hexdigest()[:8]}"
