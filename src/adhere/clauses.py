@@ -16,6 +16,7 @@ from typing import cast, get_args
 
 from adhere.records import (
     Clause,
+    Completion,
     Document,
     Dropped,
     Passage,
@@ -32,6 +33,8 @@ from adhere.text import sentence_spans, text_size
 NOTHING = "nothing"
 _PHRASES: dict[str, Polarity | None] = {
     "you must not": "forbidden",
+    "you may not": "forbidden",
+    "you must never": "forbidden",
     "you must": "required",
     "you may": "permitted",
     "we aim to": "aspired to",
@@ -39,17 +42,19 @@ _PHRASES: dict[str, Polarity | None] = {
 }
 _DUTY = {
     "en": re.compile(
-        r"\b(?:(?P<forbidden>(?:must|may|shall|should|will|can) (?:not|never)|cannot|never|nobody"
-        r"|no (?:one|person)|no \w+ (?:may|shall|must)|prohibit\w*|forbid\w*)"
+        r"\b(?:(?P<forbidden>(?:must|may|shall|should|will|can) (?:not|never)|cannot|never"
+        r"|(?:nobody|no one|no person)(?=.* (?:may|shall|must|should|can|will|is)\b)"
+        r"|no \w+ (?:may|shall|must)|prohibit\w*|forbid\w*)"
         r"|(?P<aspired>aims? to|striv\w+|endeavou?r\w*|aspir\w+|wish to|want to)"
         r"|(?P<required>must|shall|should|required?|requires|(?:is|are) expected|expects?"
         r"|obligation|has to|have to|mandatory|responsib\w+|duty|duties)"
-        r"|(?P<permitted>may|can|free to|(?:has|have) the right|entitled|need not))\b",
+        r"|(?P<permitted>(?<!\w )may(?! \d)|(?-i:may|MAY)|can|free to|(?:has|have) the right"
+        r"|entitled|need not))\b",
         re.IGNORECASE,
     )
 }
 """Plain words of duty, by language. The first in a sentence outranks a small teacher, which
-takes "must" for "must not" (docs/decisions.md)."""
+takes "must" for "must not" (docs/decisions.md). The month of May permits nothing."""
 _LEAST_STORY = 120
 """A passage shorter than this (as `text_size` counts) shows no value by itself."""
 
@@ -117,7 +122,7 @@ def read_value(reply: str) -> tuple[Polarity | None, str]:
     first, _, statement = reply.strip().partition("\n")[0].partition("|")
     label = first.strip(' "*.').lower()
     for phrase, polarity in _PHRASES.items():
-        if label.startswith(phrase):
+        if re.match(rf"{phrase}(?![\w'’])", label):
             return polarity, statement.strip()
     if label in get_args(Polarity):
         return cast("Polarity", label), statement.strip()
@@ -150,6 +155,7 @@ def _stated(
     dropped: list[Dropped] = []
     for sentence in sentences:
         reply = replies[sentence]
+        cut = reply.finish == "length"
         duty = plain_duty(sentence.text, language[sentence.passage.document])
         try:
             polarity, wording = read_value(reply.text)
@@ -164,7 +170,7 @@ def _stated(
             _clause(
                 sentence.passage,
                 (sentence.start, sentence.end),
-                (wording or sentence.text, polarity, "explicit"),
+                (sentence.text if cut or not wording else wording, polarity, "explicit"),
                 ("value", requests[sentence]),
                 teacher,
             )
@@ -183,7 +189,11 @@ def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause
     clauses: list[Clause] = []
     dropped: list[Dropped] = []
     for passage in passages:
-        value = replies[passage].text.strip().strip('".') if passage in replies else NOTHING
+        reply = replies.get(passage, Completion(id="", text=NOTHING))
+        if reply.error:
+            dropped.append(_dropped(passage.id, "unreadable reply", reply.error))
+            continue
+        value = reply.text.strip().strip('".')
         if not value or value.lower().startswith(NOTHING):
             detail = passage.text[:80]
             dropped.append(_dropped(passage.id, "passage without value content", detail))
@@ -202,7 +212,8 @@ def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause
 
 def _body(passage: Passage) -> str:
     """The passage on one line, as the pattern of the prompt wants it."""
-    return " ".join(line for line in passage.text.split("\n") if line not in passage.headings)
+    lines = passage.text.split("\n")
+    return " ".join(line for line in lines if line.strip() and line not in passage.headings)
 
 
 def _clause(

@@ -1,0 +1,286 @@
+"""Passages to clauses: candidates, the teacher's replies, plain words of duty, what is shown."""
+
+from collections.abc import Callable
+
+import pytest
+from fakes import FakeEngine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adhere.clauses import candidates, extract_clauses, plain_duty, read_value
+from adhere.progress import NoProgress
+from adhere.prompts import Prompts
+from adhere.records import Clause, Document, Dropped, Passage, Polarity
+from adhere.settings import ClausesSettings
+from adhere.teacher import Teacher
+
+STORY = (
+    "Ana found the purse under the seat and ran after the tram in the rain. "
+    "The old man counted nothing, thanked nobody and wept a little, and she walked home wet."
+)
+
+
+def document(text: str, language: str = "en") -> Document:
+    return Document(
+        id="doc", name="doc.md", format="markdown", sha256="0", text=text, language=language
+    )
+
+
+def passage(text: str, start: int = 0, headings: tuple[str, ...] = ()) -> Passage:
+    return Passage(
+        id=f"p{start}",
+        document="doc",
+        text=text,
+        start=start,
+        end=start + len(text),
+        headings=headings,
+    )
+
+
+def extract(
+    passages: list[Passage],
+    reply: Callable[[str], str | None],
+    *,
+    style: str = "continue",
+    most: int = 50,
+) -> tuple[list[Clause], list[Dropped]]:
+    engine = FakeEngine("teacher", reply)
+    prompts = Prompts(style="chat" if style == "chat" else "continue")
+    text = "".join(one.text for one in passages)
+    return extract_clauses(
+        [document(text)],
+        passages,
+        Teacher(engine, prompts, NoProgress()),
+        ClausesSettings(max_per_passage=most),
+    )
+
+
+def sentence_asked(prompt: str) -> str:
+    return prompt.rsplit('"', 2)[-2]
+
+
+@pytest.mark.parametrize(
+    ("reply", "polarity", "wording"),
+    [
+        ("you must", "required", ""),
+        ("you must not", "forbidden", ""),
+        ("you may", "permitted", ""),
+        ("we aim to", "aspired to", ""),
+        ("nothing is asked", None, ""),
+        (' You must.\n"The next sentence', "required", ""),
+        ("you must wear", "required", ""),
+        ("you may not", "forbidden", ""),
+        ("you must never", "forbidden", ""),
+        ("**you may** | Guests may row twice.", "permitted", "Guests may row twice."),
+        ("you must not | Do not row alone.\n\nThis is because", "forbidden", "Do not row alone."),
+        ("Forbidden | Do not row alone.", "forbidden", "Do not row alone."),
+        ("aspired to", "aspired to", ""),
+    ],
+)
+def test_every_phrase_is_read(reply: str, polarity: Polarity | None, wording: str) -> None:
+    assert read_value(reply) == (polarity, wording)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "\n",
+        "As an AI language model, you must not",
+        "the reader must wear a jacket",
+        "you mustn't",
+        "you maybe",
+        "nothingness",
+        "| Guests may row twice.",
+    ],
+)
+def test_a_wrong_reply_is_refused(reply: str) -> None:
+    with pytest.raises(ValueError, match="no phrase that we know"):
+        read_value(reply)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "polarity"),
+    [
+        ("You must not accept gifts.", "forbidden"),
+        ("Staff may never accept gifts.", "forbidden"),
+        ("Nobody may row alone.", "forbidden"),
+        ("No one shall be held in slavery.", "forbidden"),
+        ("No captain may sail drunk.", "forbidden"),
+        ("Nobody is punished for an honest report.", "forbidden"),
+        ("Smoking is prohibited.", "forbidden"),
+        ("Crew must rest.", "required"),
+        ("The desk has to answer.", "required"),
+        ("You are expected to help.", "required"),
+        ("Guests may row twice.", "permitted"),
+        ("May be used by anyone.", "permitted"),
+        ("You MAY fork this code.", "permitted"),
+        ("Everyone has the right to rest.", "permitted"),
+        ("We aim to answer within a day.", "aspired to"),
+        ("You may leave, but you must say so.", "permitted"),
+        ("We aim to be fair, so you must not lie.", "aspired to"),
+        ("The clinic is white.", None),
+        ("This code was written in May.", None),
+        ("May 2019 was wet, and since 1 May we have rowed.", None),
+        ("They thanked nobody and woke no one's temper.", None),
+        ("The mustard cannery is closed.", None),
+    ],
+)
+def test_plain_words_of_duty(sentence: str, polarity: Polarity | None) -> None:
+    assert plain_duty(sentence, "en") == polarity
+
+
+def test_a_language_without_a_list_has_no_plain_words() -> None:
+    assert plain_duty("You must not.", "fi") is None
+
+
+def test_headings_are_no_candidates_and_items_carry_their_introduction() -> None:
+    text = (
+        "Gifts\n\nFlowers are fine. Members must not:\n- take cash;\n- take tickets.\n\n"
+        "Ask the desk.\n***\nas early as you can."
+    )
+    found = candidates(passage(text, 7, ("Code", "Gifts")), "en")
+    assert [sentence.text for sentence in found] == [
+        "Flowers are fine.",
+        "Members must not: take cash;",
+        "Members must not: take tickets.",
+        "Ask the desk.",
+        "as early as you can.",
+    ]
+    whole = "0123456" + text
+    assert [whole[sentence.start : sentence.end] for sentence in found][1:3] == [
+        "- take cash;",
+        "- take tickets.",
+    ]
+
+
+@given(
+    before=st.text(max_size=20),
+    lines=st.lists(
+        st.lists(st.sampled_from(["Row on.", "Nobody rows!", "Must we rest?", "水を飲む。", "so:"]))
+        .map(" ".join)
+        .map(lambda line: line.strip()),
+        min_size=1,
+    ),
+    marker=st.sampled_from(["", "- ", "• ", "* "]),
+)
+def test_the_span_of_a_candidate_is_its_sentence(
+    before: str, lines: list[str], marker: str
+) -> None:
+    text = "\n".join(marker + line for line in lines)
+    if not text.strip():
+        return
+    whole = before + text
+    for sentence in candidates(passage(text, len(before)), "en"):
+        span = whole[sentence.start : sentence.end]
+        assert span
+        assert span == span.strip()
+        assert sentence.text.endswith(span.removeprefix(marker))
+        assert "\n" not in sentence.text
+
+
+def test_every_sentence_becomes_a_clause_or_a_dropped_one() -> None:
+    text = "Crew must rest. The sea is grey. Guests may row. Mumble mumble."
+    replies = {
+        "Crew must rest.": "you must not",
+        "The sea is grey.": "nothing is asked",
+        "Guests may row.": "you may",
+        "Mumble mumble.": "Mumble",
+    }
+    one = passage(text)
+    clauses, dropped = extract([one], lambda prompt: replies[sentence_asked(prompt)])
+    assert [(clause.statement, clause.polarity) for clause in clauses] == [
+        ("Crew must rest.", "required"),  # its own word outranks the teacher's
+        ("Guests may row.", "permitted"),
+    ]
+    assert [(drop.reason, drop.record_id) for drop in dropped] == [
+        ("no value content", "p0:16-32"),
+        ("unreadable reply", "p0:49-63"),
+    ]
+    for clause in clauses:
+        assert text[clause.start : clause.end] == clause.statement
+        assert clause.stance == "explicit"
+        assert clause.origin.parents == ("p0",)
+        assert clause.origin.prompt == Prompts().tag("value")
+        assert clause.origin.model == "teacher"
+
+
+def test_a_failed_request_is_dropped_with_the_engines_words() -> None:
+    clauses, dropped = extract([passage("Crew must rest.")], lambda prompt: None)
+    assert not clauses
+    assert ("unreadable reply", "out of paper") in [(drop.reason, drop.detail) for drop in dropped]
+
+
+def test_a_chatting_teacher_may_put_it_in_its_own_words() -> None:
+    clauses, _ = extract(
+        [passage("Kindness is a duty here.")],
+        lambda prompt: "you must | Be kind to everyone.",
+        style="chat",
+    )
+    [clause] = clauses
+    assert clause.statement == "Be kind to everyone."
+    assert clause.origin.prompt.startswith("value.chat@")
+
+
+def test_what_a_story_shows_is_asked_where_nothing_is_said() -> None:
+    asked: list[str] = []
+
+    def reply(prompt: str) -> str:
+        asked.append(prompt)
+        if not prompt.endswith("It values:"):
+            return "nothing is asked"
+        return "honesty." if "purse" in prompt.rsplit("Text:", 1)[1] else "nothing"
+
+    shown = passage("The purse\n\n" + STORY, 0, ("The purse",))
+    empty = passage("The station has two platforms and a kiosk. " * 4, 500)
+    short = passage("The sea is grey.", 900)
+    clauses, dropped = extract([shown, empty, short], reply)
+    [clause] = clauses
+    assert (clause.statement, clause.stance, clause.polarity) == (
+        "honesty",
+        "implicit",
+        "aspired to",
+    )
+    assert (clause.start, clause.end) == (shown.start, shown.end)
+    assert clause.origin.prompt == Prompts().tag("implied")
+    silent = [drop.record_id for drop in dropped if drop.reason == "passage without value content"]
+    assert silent == ["p500", "p900"]
+    questions = [prompt for prompt in asked if prompt.endswith("It values:")]
+    assert len(questions) == 2  # the short one shows nothing
+    assert any(f"Text: {STORY}\nIt values:" in question for question in questions)
+
+
+def test_a_passage_that_says_something_is_not_asked_what_it_shows() -> None:
+    clauses, _ = extract(
+        [passage(f"Crew must rest. {STORY}")],
+        lambda prompt: "honesty" if prompt.endswith("It values:") else "nothing is asked",
+    )
+    assert [clause.stance for clause in clauses] == ["explicit"]
+
+
+def test_a_story_whose_request_fails_is_dropped_with_the_engines_words() -> None:
+    _, dropped = extract(
+        [passage(STORY)],
+        lambda prompt: None if prompt.endswith("It values:") else "nothing is asked",
+    )
+    last = dropped[-1]
+    assert (last.record_id, last.reason, last.detail) == ("p0", "unreadable reply", "out of paper")
+
+
+def test_over_the_cap_rules_come_before_aims_and_the_rest_is_dropped_aloud() -> None:
+    text = "We aim to shine. Crew must rest. Guests may row. Nobody may smoke."
+    clauses, dropped = extract([passage(text)], lambda prompt: "you must", most=2)
+    assert [clause.statement for clause in clauses] == ["Crew must rest.", "Guests may row."]
+    assert sorted(drop.detail for drop in dropped) == [
+        "clauses.max_per_passage is reached: Nobody may smoke.",
+        "clauses.max_per_passage is reached: We aim to shine.",
+    ]
+    assert {drop.reason for drop in dropped} == {"over the cap"}
+
+
+def test_ids_come_from_content_and_not_from_the_order() -> None:
+    one, two = passage("Crew must rest."), passage("Guests may row.", 100)
+    straight, _ = extract([one, two], lambda prompt: "you must")
+    turned, _ = extract([two, one], lambda prompt: "you must")
+    assert {clause.id for clause in straight} == {clause.id for clause in turned}
+    assert len({clause.id for clause in straight}) == 2
