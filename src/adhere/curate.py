@@ -37,6 +37,10 @@ _MOST_REPEATED = 0.4
 """Share of a text's word 3-grams that may be repetitions; fluent short answers stay below 0.2."""
 _SHINGLE = 5
 _PERMUTATIONS = 128
+_STEEPEST = 0.9
+"""The highest threshold that the index is set to; exact comparison sees to what lies above."""
+_MISS_LITTLE = (0.02, 0.98)
+"""Weights of what the index invents and of what it misses; it then finds 99 % at 0.7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,47 +161,75 @@ def _without_faults(rows: Iterable[R], scripts: set[str], dropped: list[Dropped]
 
 
 class _Twins:
-    """Near-duplicate questions by MinHash over character 5-grams (Broder 1997; datasketch).
+    """Near-duplicates: rows of one kind among themselves, and every kind with the probes."""
 
-    Rows of one kind are compared among themselves, and every kind with the probes.
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._probes = _Questions(threshold)
+
+    def first_of(self, rows: Iterable[R], dropped: list[Dropped]) -> list[R]:
+        own = _Questions(self._threshold)
+        kept: list[R] = []
+        for row in rows:
+            is_probe = isinstance(row, Probe)
+            if not is_probe and (twin := self._probes.twin(row.question)):
+                dropped.append(_drop(row, "near twin of a probe", f"{twin}: {row.question}"))
+                continue
+            if twin := own.twin(row.question):
+                dropped.append(_drop(row, "near-duplicate", f"{twin}: {row.question}"))
+                continue
+            own.add(row)
+            if is_probe:
+                self._probes.add(row)
+            kept.append(row)
+        return kept
+
+
+class _Questions:
+    """Questions by Jaccard similarity of character 5-grams.
+
+    MinHash (Broder 1997; datasketch) only proposes: at its threshold it misses and
+    invents about as much as it finds, so it is set to miss little, and what it finds
+    is compared exactly.
     """
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
-        self._probes = self._index()
+        self._index = MinHashLSH(
+            threshold=min(threshold, _STEEPEST), num_perm=_PERMUTATIONS, weights=_MISS_LITTLE
+        )
+        self._shingles: dict[str, set[bytes]] = {}
 
-    def first_of(self, rows: Iterable[R], dropped: list[Dropped]) -> list[R]:
-        own = self._index()
-        kept: list[R] = []
-        for row in rows:
-            signature = _signature(row.question)
-            is_probe = isinstance(row, Probe)
-            if not is_probe and (twins := self._probes.query(signature)):
-                dropped.append(_drop(row, "near twin of a probe", f"{twins[0]}: {row.question}"))
-                continue
-            if twins := own.query(signature):
-                dropped.append(_drop(row, "near-duplicate", f"{twins[0]}: {row.question}"))
-                continue
-            own.insert(row.id, signature)
-            if is_probe:
-                self._probes.insert(row.id, signature)
-            kept.append(row)
-        return kept
-
-    def _index(self) -> MinHashLSH:
-        return MinHashLSH(threshold=self._threshold, num_perm=_PERMUTATIONS)
-
-
-def _signature(text: str) -> MinHash:
-    plain = " ".join(re.findall(r"\w+", text.casefold()))
-    signature = MinHash(num_perm=_PERMUTATIONS)
-    signature.update_batch(
-        [
-            plain[place : place + _SHINGLE].encode()
-            for place in range(max(1, len(plain) - _SHINGLE + 1))
+    def twin(self, question: str) -> str | None:
+        """The id of the most similar question at or over the threshold."""
+        shingles = _shingles(question)
+        similar = [
+            (_jaccard(shingles, self._shingles[other]), other)
+            for other in map(str, self._index.query(_signature(shingles)))
         ]
-    )
+        similarity, other = max(similar, default=(0.0, ""))
+        return other if similarity >= self._threshold else None
+
+    def add(self, row: Row) -> None:
+        shingles = _shingles(row.question)
+        self._index.insert(row.id, _signature(shingles))
+        self._shingles[row.id] = shingles
+
+
+def _shingles(text: str) -> set[bytes]:
+    plain = " ".join(re.findall(r"\w+", text.casefold()))
+    places = range(max(1, len(plain) - _SHINGLE + 1))
+    return {plain[place : place + _SHINGLE].encode() for place in places}
+
+
+def _signature(shingles: set[bytes]) -> MinHash:
+    signature = MinHash(num_perm=_PERMUTATIONS)
+    signature.update_batch(list(shingles))
     return signature
+
+
+def _jaccard(one: set[bytes], other: set[bytes]) -> float:
+    return len(one & other) / len(one | other)
 
 
 def _passage_texts(clauses: Iterable[Clause], passages: Iterable[Passage]) -> dict[str, str]:

@@ -1,0 +1,300 @@
+"""Curation: every fault has its row, probes come first, answers are told apart, nothing is lost."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from fakes import ORIGIN, FakeEngine, clause, passage, probe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adhere.curate import Curated, curate, fault, repetition
+from adhere.grounding import Grounded, Grounding
+from adhere.progress import NoProgress
+from adhere.records import Document, Example, PreferencePair, Probe
+from adhere.settings import CurateSettings
+
+LATIN = {"LATIN"}
+TEXT = "Crew must rest, because tired hands slip. Guests may row twice."
+
+
+class Gains(Grounding):
+    """The gain of an answer by a function of it; None fails."""
+
+    def __init__(self, gain: Callable[[str], float | None]) -> None:
+        super().__init__(FakeEngine("teacher"), NoProgress())
+        self.gain = gain
+
+    def gains(self, items: Sequence[Grounded], what: str) -> list[float | None]:
+        return [self.gain(item.answer) for item in items]
+
+
+def worth(answer: str) -> float | None:
+    """`rest` is worth 1, `guess` -1, what begins with `lost` cannot be scored."""
+    if answer.startswith("lost"):
+        return None
+    return 1.0 if "rest" in answer else -1.0 if "guess" in answer else 0.5
+
+
+def example(name: str, question: str, answer: str = "Yes, do rest at once.") -> Example:
+    return Example(
+        id=name, clause="c", kind="rule", question=question, answer=answer, origin=ORIGIN
+    )
+
+
+def pair(
+    name: str,
+    question: str,
+    chosen: str = "Yes, do rest at once.",
+    rejected: str = "No, never sit down.",
+) -> PreferencePair:
+    return PreferencePair(
+        id=name,
+        clause="c",
+        kind="rule",
+        question=question,
+        chosen=chosen,
+        rejected=rejected,
+        origin=ORIGIN,
+    )
+
+
+def held_out(
+    name: str,
+    question: str,
+    reference: str = "Yes, do rest at once.",
+    contrast: str | None = "No, never sit down.",
+) -> Probe:
+    return probe(name, "c", question, reference, contrast)
+
+
+def curated(
+    examples: Sequence[Example] = (),
+    pairs: Sequence[PreferencePair] = (),
+    probes: Sequence[Probe] = (),
+    text: str = TEXT,
+    **choices: float,
+) -> Curated:
+    document = Document(id="doc", name="doc.md", format="markdown", sha256="0", text=text)
+    return curate(
+        examples,
+        pairs,
+        probes,
+        [clause("c", "p")],
+        [document],
+        [passage("p", text)],
+        Gains(worth),
+        CurateSettings.model_validate(choices),
+    )
+
+
+def reasons(found: Curated) -> list[tuple[str, str]]:
+    return [(drop.record_id, drop.reason) for drop in found.dropped]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("What does the text say of rest?", "Crew must rest.", "question needs the text beside it"),
+        (
+            "According to the code, may I rest?",
+            "Crew must rest.",
+            "question needs the text beside it",
+        ),
+        ("May I sit down now?", "As this passage says, rest.", "answer speaks of the text"),
+        ("May I sit down now?", "You may. Question: may I row?", "echo of the prompt"),
+        ("Can the Night Clinic treat me?", "You may go there.", "echo of the prompt"),
+        ("May I sit down now?", "As an AI, I cannot say.", "echo of the prompt"),
+        ("Rest?", "Yes, do rest at once.", "too short"),
+        ("May I sit down now?", "Yes.", "too short"),
+        ("May I sit down now?", "rest and rest and rest and rest and rest", "degenerate text"),
+        ("May I sit down now?", "Да, отдыхайте сейчас же.", "foreign script"),
+        ("Must I really rest at once?", "really rest at once", "answer repeats the question"),
+    ],
+)
+def test_every_fault_is_seen(question: str, answer: str, reason: str) -> None:
+    assert fault(question, answer, LATIN) == reason
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("May I sit down now?", "Yes, sit down, because tired hands slip."),
+        ("Which text message may I send?", "Send the one that he agreed to."),
+        ("休憩してもいいですか。", "はい、疲れた手は滑るので休んでください。"),
+    ],
+)
+def test_a_sound_row_has_no_fault(question: str, answer: str) -> None:
+    assert fault(question, answer, {"LATIN", "CJK", "HIRAGANA"}) is None
+
+
+def test_repetition_is_the_share_of_repeated_trigrams() -> None:
+    assert repetition("a b c d e") == 0
+    assert repetition("a b a b a b a") == pytest.approx(1 - 2 / 5)
+    assert repetition("one") == 0
+    assert repetition("いいいいいい") > 0.5
+
+
+def test_a_faulty_rejected_answer_takes_the_pair_with_it() -> None:
+    found = curated(pairs=[pair("bad", "May I sit down now?", rejected="No, as an AI I stand.")])
+    assert reasons(found) == [("bad", "echo of the prompt")]
+
+
+def test_a_training_row_that_is_a_near_twin_of_a_probe_goes_and_the_probe_stays() -> None:
+    question = "May I sit down when the long watch has ended?"
+    found = curated(
+        examples=[example("e", question + " Please?")],
+        pairs=[pair("p", question.upper())],
+        probes=[held_out("q", question)],
+    )
+    assert [row.id for row in found.probes] == ["q"]
+    assert not found.examples
+    assert not found.pairs
+    assert reasons(found) == [("p", "near twin of a probe"), ("e", "near twin of a probe")]
+    assert all(drop.detail.startswith("q: ") for drop in found.dropped)
+
+
+def test_near_duplicates_are_sought_within_a_kind_only() -> None:
+    question = "May I sit down when the long watch has ended?"
+    found = curated(
+        examples=[example("e1", question), example("e2", question + "!")],
+        pairs=[pair("p1", question)],
+    )
+    assert reasons(found) == [("e2", "near-duplicate")]
+    assert [row.id for row in found.pairs] == ["p1"]
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [(0.4, 1), (0.55, 2), (1.0, 2)])
+def test_the_threshold_is_the_exact_jaccard_similarity(threshold: float, kept: int) -> None:
+    one = "Why do people insist so much on in the dark?"
+    other = "Why do people insist so much on kills within minutes?"  # 0.47
+    found = curated(examples=[example("e1", one), example("e2", other)], near_duplicate=threshold)
+    assert len(found.examples) == kept
+
+
+def test_the_same_question_twice_is_a_duplicate_at_the_highest_threshold() -> None:
+    found = curated(
+        examples=[example("e1", "May I sit down now?"), example("e2", "May I sit down, now?")],
+        near_duplicate=1.0,
+    )
+    assert reasons(found) == [("e2", "near-duplicate")]
+
+
+def test_an_answer_that_the_passage_does_not_make_likelier_goes() -> None:
+    rows = [
+        example("good", "May I sit down now?", "Yes, do rest at once."),
+        example("bad", "Who is the captain of this ship?", "My guess is old Ned."),
+        example("lost", "Is the water cold in spring?", "lost in the files"),
+    ]
+    found = curated(examples=rows)
+    assert [row.id for row in found.examples] == ["good"]
+    assert reasons(found) == [("bad", "answer not grounded"), ("lost", "could not be scored")]
+    strict = curated(examples=rows, min_grounding=1.0)
+    assert not strict.examples
+    lenient = curated(examples=rows, min_grounding=-2.0)
+    assert [row.id for row in lenient.examples] == ["good", "bad"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "reason"),
+    [
+        ("Yes, do rest at once.", "No, never rest at all.", "answers not told apart"),
+        ("Yes, do rest at once.", "lost without a trace", "could not be scored"),
+        ("My guess is a yes.", "No, never sit down.", "answer not grounded"),
+        ("Yes, rest.", "No, " + "you go on pulling that heavy oar " * 2, "too short"),
+        (
+            "Yes, do rest at once.",
+            "No, go on with your work until somebody comes and tells you to stop it.",
+            "answers of unlike length",
+        ),
+    ],
+)
+def test_a_pair_must_differ_in_the_value(chosen: str, rejected: str, reason: str) -> None:
+    found = curated(pairs=[pair("p", "May I sit down now?", chosen, rejected)])
+    assert not found.pairs
+    assert reasons(found) == [("p", reason)]
+
+
+@pytest.mark.parametrize(
+    ("contrast", "reason"),
+    [
+        ("No, never rest at all.", "contrast left out: answers not told apart"),
+        ("lost without a trace", "contrast left out: could not be scored"),
+        (
+            "No. " + "Pull that heavy oar on and on. " * 3,
+            "contrast left out: answers of unlike length",
+        ),
+    ],
+)
+def test_a_contrast_that_is_not_told_apart_goes_and_the_probe_stays(
+    contrast: str, reason: str
+) -> None:
+    found = curated(probes=[held_out("q", "May I sit down now?", contrast=contrast)])
+    assert reasons(found) == [("q", reason)]
+    [kept] = found.probes
+    assert kept.contrast is None
+    assert kept.reference == "Yes, do rest at once."
+
+
+def test_a_probe_without_contrast_needs_none() -> None:
+    found = curated(probes=[held_out("q", "May I sit down now?", contrast=None)])
+    assert found.probes
+    assert not found.dropped
+
+
+QUESTIONS = st.sampled_from(
+    [
+        "May I sit down now?",
+        "May I sit down now, please?",
+        "What does the text say of rest?",
+        "Who is the captain of this ship?",
+        "Is the water cold in spring?",
+        "Rest?",
+    ]
+)
+ANSWERS = st.sampled_from(
+    [
+        "Yes, do rest at once.",
+        "My guess is old Ned.",
+        "lost in the files",
+        "No, never sit down.",
+        "As an AI, I cannot say.",
+        "You may, " + "if the mate on watch agrees " * 2,
+    ]
+)
+
+
+@settings(max_examples=20)  # each curates twice
+@given(
+    examples=st.lists(st.tuples(QUESTIONS, ANSWERS), max_size=6),
+    pairs=st.lists(
+        st.tuples(QUESTIONS, ANSWERS, ANSWERS).filter(lambda row: row[1] != row[2]), max_size=6
+    ),
+    probes=st.lists(
+        st.tuples(QUESTIONS, ANSWERS, st.none() | ANSWERS).filter(lambda row: row[1] != row[2]),
+        max_size=6,
+    ),
+)
+def test_every_row_is_kept_or_dropped_once(
+    examples: list[tuple[str, str]],
+    pairs: list[tuple[str, str, str]],
+    probes: list[tuple[str, str, str | None]],
+) -> None:
+    rows = {
+        "e": [example(f"e{number}", *row) for number, row in enumerate(examples)],
+        "p": [pair(f"p{number}", *row) for number, row in enumerate(pairs)],
+        "q": [held_out(f"q{number}", *row) for number, row in enumerate(probes)],
+    }
+    found = curated(rows["e"], rows["p"], rows["q"])
+    notes = [drop for drop in found.dropped if drop.reason.startswith("contrast left out")]
+    gone = [drop.record_id for drop in found.dropped if drop not in notes]
+    for name, kept in (("e", found.examples), ("p", found.pairs), ("q", found.probes)):
+        dropped = [row for row in gone if row.startswith(name)]
+        assert sorted(dropped + [row.id for row in kept]) == sorted(row.id for row in rows[name])
+        order = [row.id for row in rows[name]]
+        assert [row.id for row in kept] == sorted((row.id for row in kept), key=order.index)
+    assert {note.record_id for note in notes} == {
+        row.id
+        for row in found.probes
+        if row.contrast is None and rows["q"][int(row.id[1:])].contrast is not None
+    }
+    assert found == curated(rows["e"], rows["p"], rows["q"])
