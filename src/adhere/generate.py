@@ -228,12 +228,15 @@ def answer(
         for question, text in contexts.items()
     }
     replies = teacher.ask(requests, what)
+    examples = runs(teacher.prompts.bare("answer"))
     found: dict[Question, Reply] = {}
     dropped: list[Dropped] = []
     for question, request in requests.items():
         clause, reply = question.situation.clause, replies[question]
         text = whole_sentences(reply, settings.max_sentences)
-        if text:
+        if runs(text) & examples - runs(contexts[question]):
+            dropped.append(_drop(clause, "echo of a worked example", text))
+        elif text:
             found[question] = Reply(text, request)
         elif _text(reply):
             dropped.append(_drop(clause, "unfinished answer", reply.text.strip()))
@@ -243,12 +246,17 @@ def answer(
 
 
 def whole_sentences(reply: Completion, most: int) -> str:
-    """The first `most` sentences of a reply, without one that the token limit cut off."""
+    """The first `most` sentences of a reply, up to one that repeats another or was cut off."""
     text = _text(reply)
     spans = sentence_spans(text, detect_language(text)) if text else []
-    if reply.finish == "length" and len(spans) <= most:
+    if reply.finish == "length":
         spans = spans[:-1]
-    return text[: spans[:most][-1][1]] if spans else ""
+    said: dict[str, int] = {}
+    for start, end in spans[:most]:
+        if text[start:end] in said:
+            break
+        said[text[start:end]] = end
+    return text[: max(said.values())] if said else ""
 
 
 def build_rows(

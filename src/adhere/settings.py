@@ -42,7 +42,7 @@ class IngestSettings(_Settings):
 class ClausesSettings(_Settings):
     """How passages become clauses."""
 
-    max_per_passage: Annotated[int, Field(ge=1, le=50)] = 4
+    max_per_passage: Annotated[int, Field(ge=1, le=50)] = 3
     """Keep at most this many clauses of one passage, those with the plainest words first."""
 
 
