@@ -1,0 +1,63 @@
+"""Rows as TRL reads them, and which of them can be learned whole."""
+
+from itertools import takewhile
+from typing import Any
+
+from adhere.records import Dropped
+
+Row = dict[str, Any]
+"""A conversation: `prompt`, and `completion` or `chosen` and `rejected`, lists of messages."""
+
+_ANSWERS = ("completion", "chosen", "rejected")
+
+
+def answer_row(question: str, **answers: str) -> Row:
+    replies = {name: [{"role": "assistant", "content": text}] for name, text in answers.items()}
+    return {"prompt": [{"role": "user", "content": question}], **replies}
+
+
+def dataset(rows: list[Row]) -> Any:
+    """The rows as a `datasets.Dataset`; None when there are none."""
+    from datasets import Dataset
+
+    return Dataset.from_list(rows) if rows else None
+
+
+def fit(
+    stage: str, rows: list[tuple[str, Row]], tokenizer: Any, max_length: int
+) -> tuple[list[Row], list[Dropped]]:
+    """The rows that can be learned whole, shortest first, each with its `length` in tokens.
+
+    TRL would cut a row that is too long, the end of its answer first, without a word.
+    """
+    kept: list[Row] = []
+    dropped: list[Dropped] = []
+    for record, row in rows:
+        length, learned = _lengths(tokenizer, row)
+        if length > max_length:
+            reason, detail = "too long", f"{length} tokens, and max_length is {max_length}"
+        elif not learned:
+            reason, detail = "empty answer mask", "the chat template leaves nothing to learn"
+        else:
+            kept.append({**row, "length": length})
+            continue
+        dropped.append(Dropped(record_id=record, stage=stage, reason=reason, detail=detail))
+    return sorted(kept, key=lambda row: row["length"]), dropped
+
+
+def _lengths(tokenizer: Any, row: Row) -> tuple[int, int]:
+    """Tokens of the prompt with its longest answer, and those learned of the shortest one."""
+    prompt = _tokens(tokenizer, row["prompt"], add_generation_prompt=True)
+    wholes = [_tokens(tokenizer, row["prompt"] + row[name]) for name in _ANSWERS if name in row]
+    learned = [len(whole) - _shared(prompt, whole) for whole in wholes]
+    return max(len(whole) for whole in wholes), min(learned)
+
+
+def _tokens(tokenizer: Any, messages: list[dict[str, str]], **options: bool) -> list[int]:
+    return tokenizer.apply_chat_template(messages, return_dict=True, **options)["input_ids"]
+
+
+def _shared(prompt: list[int], whole: list[int]) -> int:
+    """How far the two go together; as in TRL, the answer begins where they part."""
+    pairs = zip(prompt, whole, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
