@@ -34,7 +34,8 @@ def read_records(path: Path, kind: type[T]) -> list[T]:
     adapter = _adapter(kind)
     records: list[T] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8") as file:
+            lines = list(file)  # splitlines would cut at U+2028, which may stand in a record
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; run the stage that writes it.") from error
     for number, line in enumerate(lines, 1):
