@@ -1,0 +1,94 @@
+"""Prompts: rendered by name and style, tagged by content, overridden by the user."""
+
+from pathlib import Path
+
+import pytest
+
+from adhere import prompts
+from adhere.errors import SettingsError
+from adhere.prompts import Prompts
+from adhere.records import Message, Sampling
+
+VALUES = {
+    "value": {"sentence": "Crew must rest.", "passage": "Crew must rest. The sea is grey."},
+    "implied": {"passage": "Ana ran after the tram."},
+    "opposite": {"statement": "Crew must rest."},
+    "question": {
+        "statement": "Crew must rest.",
+        "place": "Code, Rest",
+        "opening": "Someone is tempted",
+    },
+    "answer": {"text": "Crew must rest.", "question": "May I go on?"},
+    "judge_pairwise": {"passage": "P.", "question": "Q?", "first": "1.", "second": "2."},
+    "retrieved": {"passages": ["One.", "Two."]},
+}
+STYLED = ("value", "implied", "opposite", "question", "answer")
+
+
+def test_every_prompt_has_its_values_here() -> None:
+    names = {path.stem for path in Path(prompts.__file__).parent.glob("*.md")}
+    assert names == set(VALUES) | {f"{name}.chat" for name in STYLED}
+
+
+@pytest.mark.parametrize("name", [*VALUES, *(f"{name}.chat" for name in STYLED)])
+def test_a_prompt_holds_what_it_was_given(name: str) -> None:
+    text = Prompts().render(name, **VALUES[name.removesuffix(".chat")])
+    given = VALUES[name.removesuffix(".chat")]
+    optional = {"passage"} if name == "value" else {"place"} if name == "question" else set()
+    for key, value in given.items():
+        for one in [value] if isinstance(value, str) else value:
+            assert key in optional or one in text
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+@pytest.mark.parametrize("name", list(STYLED))
+def test_a_continued_prompt_ends_where_the_teacher_goes_on(name: str) -> None:
+    text = Prompts().render(name, **VALUES[name])
+    assert text.endswith(":")
+    assert text == text.strip()
+
+
+def test_a_value_that_we_do_not_give_is_named_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "answer.md").write_text("{{ passage }}")
+    with pytest.raises(SettingsError, match=r"answer\.md: 'passage' is undefined.*question, text"):
+        Prompts(tmp_path).render("answer", **VALUES["answer"])
+
+
+def test_broken_markup_is_named_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "answer.md").write_text("{% if %}")
+    with pytest.raises(SettingsError, match=r"answer\.md: "):
+        Prompts(tmp_path).render("answer", **VALUES["answer"])
+
+
+def test_a_users_file_takes_the_place_of_ours_and_changes_its_tag(tmp_path: Path) -> None:
+    (tmp_path / "answer.md").write_text("{{ text }}! {{ question }}")
+    ours, mine = Prompts(), Prompts(tmp_path)
+    assert mine.render("answer", **VALUES["answer"]) == "Crew must rest.! May I go on?"
+    changed = {name for name in ours.tags() if ours.tags()[name] != mine.tags()[name]}
+    assert changed == {"answer"}
+    assert mine.tag("answer").startswith("answer@")
+
+
+def test_the_style_chooses_the_file_and_the_form_of_the_request() -> None:
+    plain = Prompts().request("opposite", Sampling(), **VALUES["opposite"])
+    chat = Prompts(style="chat").request("opposite", Sampling(), **VALUES["opposite"])
+    assert plain.prompt == Prompts().render("opposite", **VALUES["opposite"])
+    [message] = chat.prompt
+    assert message == Message(
+        role="user", content=Prompts().render("opposite.chat", **VALUES["opposite"])
+    )
+    assert Prompts(style="chat").styled_tag("opposite") == Prompts().tag("opposite.chat")
+    assert Prompts().styled_tag("opposite") == Prompts().tag("opposite")
+    assert Prompts(style="chat").bare("opposite") != Prompts().bare("opposite")
+
+
+def test_the_id_of_a_request_is_made_of_all_it_holds() -> None:
+    ours = Prompts()
+    ids = {
+        ours.request("opposite", Sampling(), statement="a").id,
+        ours.request("opposite", Sampling(), statement="b").id,
+        ours.request("opposite", Sampling(seed=1), statement="a").id,
+    }
+    assert len(ids) == 3
+    assert ours.request("opposite", Sampling(), statement="a").id in ids
