@@ -21,7 +21,7 @@ from adhere.store import (
     write_manifest,
 )
 
-State = Literal["up to date", "out of date", "interrupted", "not yet"]
+State = Literal["up to date", "out of date", "unfinished", "not yet"]
 _PACKAGES = (
     "adhere",
     "openvino-genai",
@@ -58,6 +58,7 @@ def run_stages(
     AdhereError a stage raises; finished stages and cached completions stay.
     """
     bench = Bench(run, settings, progress)
+    checked = False
     for name in [stage for stage in STAGES if stage in wanted]:
         _require(run, name)
         key, inputs = _key(bench, name)
@@ -65,6 +66,9 @@ def run_stages(
         if done and done.key == key and not again:
             progress.stage(name, f"up to date ({describe(done)})" if done.counts else "up to date")
             continue
+        if "models" in STAGES[name].settings and not checked:
+            bench.check()
+            checked = True
         progress.stage(name, STAGES[name].does)
         manifest = _run_stage(bench, name, key, inputs)
         progress.done(name, describe(manifest), manifest.seconds)
@@ -82,7 +86,7 @@ def standings(run: Path, settings: RunSettings) -> list[Standing]:
         if fresh[name]:
             state: State = "up to date"
         elif (run / f"{name}.partial").exists():
-            state = "interrupted"
+            state = "unfinished"
         else:
             state = "out of date" if manifest else "not yet"
         found.append(Standing(name, state, manifest))

@@ -64,6 +64,15 @@ class Bench:
     def read(self, name: str, kind: type[T]) -> list[T]:
         return read_records(self.run / name, kind)
 
+    def check(self) -> None:
+        """Raise now what would otherwise be found after an hour.
+
+        Unknown or unreachable models, missing packages; weights are fetched here.
+        """
+        self.engine.check()
+        for name in (self.settings.models.student, self.settings.models.embedder):
+            checkpoint_folder(name, self.progress)
+
     @cached_property
     def engine(self) -> Engine:
         """The teacher's engine behind the run's cache of completions."""
