@@ -1,0 +1,295 @@
+"""The transformers engine on a tiny random model, made here: exact, fast, no download."""
+
+from pathlib import Path
+
+import pytest
+
+from adhere.engines.rows import RowSampler
+from adhere.engines.transformers import TransformersEngine
+from adhere.errors import EngineError, InputError
+from adhere.records import Message, Request, Sampling, ScoreRequest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+import torch
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+TEMPLATE = (
+    "{% for message in messages %}<u>{{ message['content'] }}</u>{% endfor %}"
+    "{% if add_generation_prompt %}<a>{% endif %}"
+)
+
+
+def save_model(folder: Path, *, template: str | None = TEMPLATE, hidden: int = 32) -> Path:
+    """A byte-level model: every byte is a token, so nothing merges across a boundary."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {text: n for n, text in enumerate(["<end>", "<u>", "</u>", "<a>", *letters])}
+    raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        eos_token="<end>",
+        additional_special_tokens=["<u>", "</u>", "<a>"],
+        clean_up_tokenization_spaces=False,
+    )
+    if template:
+        tokenizer.chat_template = template
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=hidden,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=256,
+            eos_token_id=0,
+            bos_token_id=None,
+            initializer_range=0.3,
+        )
+    )
+    model.generation_config.repetition_penalty = 5.0  # a default that must not leak in
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_adapter(base: Path, folder: Path, seed: int = 1) -> Path:
+    torch.manual_seed(seed)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path, module_monkeypatch: pytest.MonkeyPatch) -> TransformersEngine:
+    module_monkeypatch.setattr("adhere.engines.transformers._dtype", lambda device: torch.float32)
+    return TransformersEngine(str(folder))
+
+
+@pytest.fixture(scope="module")
+def module_monkeypatch():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def request(name: str, prompt: str, **sampling: object) -> Request:
+    return Request(id=name, prompt=prompt, sampling=Sampling(**{"max_tokens": 12, **sampling}))
+
+
+def by_id(items):
+    return {item.id: item for item in items}
+
+
+def reference_logprob(folder: Path, before: str, answer: str, adapter: Path | None = None) -> float:
+    """The plain way: one text, all logits."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter)).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    ids = tokenizer(before + answer, return_tensors="pt").input_ids
+    length = len(tokenizer(answer).input_ids)
+    with torch.inference_mode():
+        logprobs = model(ids).logits[0, :-1].log_softmax(-1)
+    return float(logprobs.gather(1, ids[0, 1:, None])[-length:].sum())
+
+
+def test_a_text_does_not_depend_on_its_neighbours(engine: TransformersEngine) -> None:
+    """Left padding, greedy and sampled rows, limits and lengths mixed in one batch."""
+    asked = [
+        request("greedy", "The"),
+        request("sampled", "A much longer prompt", temperature=1.0, seed=7),
+        request("nucleus", "Mid length", temperature=0.7, top_p=0.8, seed=8),
+        request("short", "The", max_tokens=3),
+    ]
+    together = by_id(engine.complete(asked))
+    alone = by_id(completion for one in asked for completion in engine.complete([one]))
+    assert together == alone
+    assert (
+        together["short"].text == together["greedy"].text[:3] or together["short"].finish == "stop"
+    )
+
+
+def test_seeds_decide_what_is_sampled(engine: TransformersEngine) -> None:
+    asked = [request(str(n), "The", temperature=1.0, seed=n % 5) for n in range(10)]
+    found = by_id(engine.complete(asked))
+    assert all(found[str(n)].text == found[str(n + 5)].text for n in range(5))
+    assert len({found[str(n)].text for n in range(5)}) == 5
+
+
+def test_samples_follow_the_distribution() -> None:
+    """The share of each token among 4000 rows is its probability, within 4 standard errors."""
+    logits = torch.tensor([1.0, 0.0, -1.0, 2.0])
+    count = 4000
+    for top_p, allowed in ((1.0, [0, 1, 2, 3]), (0.9, [0, 3])):
+        samplings = [Sampling(temperature=0.5, top_p=top_p, seed=n) for n in range(count)]
+        chosen = RowSampler(samplings)(torch.empty(0), logits.repeat(count, 1)).argmax(-1)
+        expected = torch.zeros(4)
+        expected[allowed] = (logits[allowed] / 0.5).softmax(0)
+        share = torch.bincount(chosen, minlength=4) / count
+        error = (expected * (1 - expected) / count).sqrt()
+        assert bool(((share - expected).abs() <= 4 * error + 1e-9).all()), (top_p, share)
+
+
+def test_a_stop_string_ends_its_own_row_only(engine: TransformersEngine) -> None:
+    (free,) = engine.complete([request("free", "The", max_tokens=30)])
+    stop = free.text[6:9]
+    found = by_id(
+        engine.complete(
+            [
+                request("cut", "The", max_tokens=30, stop=(stop,)),
+                request("free", "The", max_tokens=30),
+            ]
+        )
+    )
+    assert found["free"].text == free.text
+    assert found["cut"].text == free.text[: free.text.index(stop)]
+    assert found["cut"].finish == "stop"
+    assert found["cut"].completion_tokens < free.completion_tokens
+
+
+def test_length_and_token_counts(engine: TransformersEngine) -> None:
+    (found,) = engine.complete([request("1", "The", max_tokens=5)])
+    assert (found.finish, found.prompt_tokens, found.completion_tokens) == ("length", 3, 5)
+
+
+def test_a_prompt_that_does_not_fit_is_a_value(engine: TransformersEngine) -> None:
+    found = by_id(engine.complete([request("long", "x" * 256), request("good", "x")]))
+    assert "do not fit" in str(found["long"].error)
+    assert found["good"].error is None
+
+
+def test_a_chat_is_written_by_the_models_template(engine: TransformersEngine) -> None:
+    chat = Request(
+        id="chat",
+        prompt=(Message(role="user", content="Hi"),),
+        sampling=Sampling(max_tokens=4),
+    )
+    plain = request("plain", "<u>Hi</u><a>", max_tokens=4)
+    found = by_id(engine.complete([chat, plain]))
+    assert found["chat"].text == found["plain"].text
+    assert found["chat"].prompt_tokens == 5
+
+
+def test_without_a_template_a_chat_is_refused(tmp_path: Path) -> None:
+    bare = TransformersEngine(str(save_model(tmp_path / "bare", template=None)))
+    chat = Request(id="1", prompt=(Message(role="user", content="Hi"),))
+    with pytest.raises(EngineError, match="no chat template"):
+        list(bare.complete([chat]))
+
+
+def test_scores_are_those_of_the_plain_way(engine: TransformersEngine, folder: Path) -> None:
+    shared = "Gifts must be refused. "
+    asked = [
+        ScoreRequest(id="1", prefix=shared, prompt="Q: May I?", answer=" No."),
+        ScoreRequest(id="2", prefix=shared, prompt="", answer=" A longer answer, all the same"),
+        ScoreRequest(id="3", prefix=shared, prompt="Q:", answer="x"),
+        ScoreRequest(id="4", prompt="Q: May I?", answer=" No."),
+        ScoreRequest(id="5", prompt="Q: May", answer=" No, never."),
+        ScoreRequest(id="6", prefix="Are gifts", prompt=" fine?", answer="No.", chat=True),
+    ]
+    found = by_id(engine.score(asked))
+    for one in asked:
+        words = one.prefix + one.prompt
+        before = f"<u>{words}</u><a>" if one.chat else words
+        expected = reference_logprob(folder, before, one.answer)
+        assert found[one.id].logprob == pytest.approx(expected, abs=2e-3), one.id
+        assert found[one.id].tokens == len(one.answer)
+
+
+def test_what_cannot_be_scored_is_a_value(engine: TransformersEngine) -> None:
+    asked = [
+        ScoreRequest(id="empty", prompt="q", answer=""),
+        ScoreRequest(id="long", prompt="q" * 300, answer="a"),
+        ScoreRequest(id="bare", prompt="", answer="ab"),
+    ]
+    found = by_id(engine.score(asked))
+    assert found["empty"].error is not None
+    assert "do not fit" in str(found["long"].error)
+    assert (found["bare"].error, found["bare"].tokens) == (None, 2)
+
+
+def test_an_adapter_changes_the_likelihood_as_peft_says(
+    folder: Path, tmp_path: Path, engine
+) -> None:
+    adapter = save_adapter(folder, tmp_path / "adapter")
+    adapted = TransformersEngine(str(folder), adapter)
+    one = ScoreRequest(id="1", prefix="abc", prompt="d", answer="efg")
+    (with_it,), (without,) = adapted.score([one]), engine.score([one])
+    assert with_it.logprob == pytest.approx(
+        reference_logprob(folder, "abcd", "efg", adapter), abs=2e-3
+    )
+    assert abs(with_it.logprob - without.logprob) > 0.01
+
+
+def test_an_adapter_is_named_by_its_weights(folder: Path, tmp_path: Path) -> None:
+    names = {
+        TransformersEngine(str(folder), save_adapter(folder, tmp_path / "adapter", seed)).name
+        for seed in (1, 2)
+    }
+    assert len(names) == 2
+
+
+def test_an_adapter_of_another_model_is_refused(folder: Path, tmp_path: Path) -> None:
+    wider = save_model(tmp_path / "wider", hidden=64)
+    adapter = save_adapter(wider, tmp_path / "adapter")
+    with pytest.raises(EngineError, match="trained on another model"):
+        list(TransformersEngine(str(folder), adapter).complete([request("1", "x")]))
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected"])
+def test_an_adapter_is_applied_whole_or_not_at_all(
+    folder: Path, tmp_path: Path, change: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    adapter = save_adapter(folder, tmp_path / "adapter")
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    name = next(iter(tensors))
+    if change == "missing":
+        del tensors[name]
+    else:
+        tensors[name.replace("layers.0", "layers.9")] = tensors[name].clone()
+    save_file(tensors, file)
+    with pytest.raises(EngineError, match="does not fit this model"):
+        list(TransformersEngine(str(folder), adapter).complete([request("1", "x")]))
+
+
+def test_an_incomplete_adapter_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    adapter = save_adapter(folder, tmp_path / "adapter")
+    (adapter / "adapter_model.safetensors").unlink()
+    with pytest.raises(InputError, match="not there"):
+        TransformersEngine(str(folder), adapter).check()
+
+
+def test_a_broken_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    with pytest.raises(EngineError, match="cannot load it"):
+        list(TransformersEngine(str(tmp_path)).complete([request("1", "x")]))
+
+
+def test_closing_frees_the_model_and_it_can_be_used_again(folder: Path) -> None:
+    engine = TransformersEngine(str(folder))
+    before = list(engine.complete([request("1", "The")]))
+    engine.close()
+    assert engine._loaded is None
+    assert list(engine.complete([request("1", "The")])) == before
