@@ -18,6 +18,14 @@ from adhere.records import Message, Request, Sampling, ScoreRequest
 Reply = tuple[int, dict[str, str], bytes]
 
 
+class Listener(ThreadingHTTPServer):
+    request_queue_size = 64  # the default of 5 makes a burst of connections wait a second
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """The client may have left."""
+
+
 class Server:
     """Answers with `behave(path, body, how often this body came before)`."""
 
@@ -32,9 +40,7 @@ class Server:
         self.active = self.most_active = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.http.handle_error = lambda request, address: None  # the client may have left
-        self.http.daemon_threads = True
+        self.http = Listener(("127.0.0.1", 0), self._handler())
         self.base = f"http://127.0.0.1:{self.http.server_port}/v1"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
