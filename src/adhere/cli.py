@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # read when pydantic is imported
-
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
 
 from adhere.errors import AdhereError, InputError
-from adhere.settings import Choices, RunSettings
+from adhere.settings import Choices, RunSettings, explain
 
 RUN_FILE = "run.toml"
 _INTERRUPTED = 130
@@ -153,7 +152,12 @@ def main() -> None:
     """The entry point of the `adhere` command."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    app(result_action="return_none")
+    try:
+        app(print_error=False, exit_on_error=False, result_action="return_none")
+    except CycloptsError as error:
+        cause = error.__cause__
+        said = explain(cause, "flags") if isinstance(cause, ValidationError) else str(error)
+        _fail(f"{said} `adhere --help` lists what there is.", 2)
 
 
 @contextmanager

@@ -159,7 +159,7 @@ class RunSettings(Choices):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise SettingsError(_explain(error, source)) from error
+            raise SettingsError(explain(error, source)) from error
 
     def write(self, path: Path) -> None:
         """Write only what differs from the defaults, so that the file stays readable."""
@@ -186,7 +186,8 @@ def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def explain(error: ValidationError, source: str) -> str:
+    """The first problem as one sentence, with the nearest known name for an unknown one."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
