@@ -106,6 +106,7 @@ def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
                 "student": str(tiny_student),
                 "embedder": str(tiny_embedder),
             },
+            "clauses": {"max_per_passage": 4},
             "generate": {"min_relevance": -1.0},
             "sft": {"epochs": 1, "lora_rank": 4},
             "dpo": {"epochs": 1, "lora_rank": 4},

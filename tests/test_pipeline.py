@@ -1,0 +1,361 @@
+"""The pipeline: what is up to date, what a change puts out of date, and going on after a kill."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DOCUMENT, SCRIPT
+
+from adhere.engines.scripted import ScriptedEngine
+from adhere.errors import InputError, SettingsError
+from adhere.pipeline import describe, run_stages, standings
+from adhere.progress import NoProgress
+from adhere.records import Completion, Request
+from adhere.settings import RunSettings
+from adhere.stages import STAGES
+from adhere.store import Manifest, folder_hashes, read_manifest
+
+
+class Log(NoProgress):
+    """Remembers which stages were done, and what was said of those that were not."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, str] = {}
+        self.ended: list[str] = []
+        self.notes: list[str] = []
+
+    def stage(self, name: str, what: str) -> None:
+        self.stages[name] = what
+
+    def done(self, name: str, made: str, seconds: float) -> None:
+        self.ended.append(name)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def saved(run: Path) -> RunSettings:
+    return RunSettings.read(run / "run.toml")
+
+
+def stale(run: Path, settings: RunSettings) -> list[str]:
+    return [one.stage for one in standings(run, settings) if one.state != "up to date"]
+
+
+def state(run: Path, settings: RunSettings, stage: str) -> str:
+    [found] = [one.state for one in standings(run, settings) if one.stage == stage]
+    return found
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids (behind the cache, they are its keys) of all that the scripted engine is asked."""
+    ids: list[str] = []
+    answer = ScriptedEngine._answer
+
+    def remember(self: ScriptedEngine, request: Request) -> Completion:
+        ids.append(request.id)
+        return answer(self, request)
+
+    monkeypatch.setattr(ScriptedEngine, "_answer", remember)
+    return ids
+
+
+def test_after_a_run_everything_is_up_to_date_and_nothing_is_done_again(
+    run: Path, asked: list[str]
+) -> None:
+    before, log, started = hashes(run), Log(), time.perf_counter()
+    assert stale(run, saved(run)) == []
+    run_stages(run, saved(run), log)
+    assert time.perf_counter() - started < 2
+    assert log.ended == []
+    assert list(log.stages) == list(STAGES)
+    assert all(what.startswith("up to date") for what in log.stages.values())
+    assert log.stages["ingest"] == "up to date (1 documents, 5 passages)"
+    assert asked == []
+    assert hashes(run) == before
+
+
+def hashes(run: Path) -> dict[str, str]:
+    return {
+        name: value for name, value in folder_hashes(run).items() if not name.startswith("cache")
+    }
+
+
+LATER = {
+    "ingest": list(STAGES),
+    "clauses": [name for name in STAGES if name != "ingest"],
+    "generate": [name for name in STAGES if name not in ("ingest", "clauses")],
+    "curate": ["curate", "sft", "dpo", "dpo-alone", "evaluate", "report"],
+    "sft": ["sft", "dpo", "evaluate", "report"],
+    "dpo": ["dpo", "dpo-alone", "evaluate", "report"],
+    "evaluate": ["evaluate", "report"],
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("ingest", "passage_chars", 700),
+        ("clauses", "max_per_passage", 2),
+        ("generate", "seed", 1),
+        ("curate", "min_margin", 0.2),
+        ("sft", "epochs", 2),
+        ("dpo", "beta", 0.2),
+        ("evaluate", "retrieved", 1),
+    ],
+)
+def test_a_changed_setting_puts_its_stage_and_the_later_ones_out_of_date(
+    finished: Path, section: str, name: str, value: float
+) -> None:
+    settings = saved(finished).merge({section: {name: value}}, "test")
+    assert stale(finished, settings) == LATER[section]
+    assert {state(finished, settings, stage) for stage in LATER[section]} == {"out of date"}
+
+
+def test_another_document_puts_everything_out_of_date(finished: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.md"
+    other.write_text("Crew must rest.")
+    settings = saved(finished).merge({"documents": [str(DOCUMENT), str(other)]}, "test")
+    assert stale(finished, settings) == list(STAGES)
+
+
+def test_a_changed_document_is_read_again(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.md").write_text("Crew must rest.")
+    settings = RunSettings.parse({"documents": [str(folder)]}, "test")
+    run = tmp_path / "run"
+    run_stages(run, settings, NoProgress(), ["ingest"])
+    assert state(run, settings, "ingest") == "up to date"
+    assert state(run, settings, "clauses") == "not yet"
+    (folder / "a.md").write_text("Crew must rest!")
+    assert state(run, settings, "ingest") == "out of date"
+    run_stages(run, settings, NoProgress(), ["ingest"])
+    (folder / "b.md").write_text("Guests may row.")
+    assert state(run, settings, "ingest") == "out of date"
+    run_stages(run, settings, NoProgress(), ["ingest"])
+    assert state(run, settings, "ingest") == "up to date"
+
+
+def test_a_users_prompt_puts_the_stages_with_models_out_of_date(run: Path) -> None:
+    (run / "prompts").mkdir()
+    (run / "prompts" / "question.md").write_text("{{ place }} {{ statement }} {{ opening }}:")
+    assert state(run, saved(run), "ingest") == "up to date"
+    assert state(run, saved(run), "generate") == "out of date"
+
+
+def test_what_comes_out_the_same_leaves_the_later_stages_up_to_date(run: Path) -> None:
+    settings = saved(run).merge({"curate": {"min_margin": 0.1001}}, "test")
+    log = Log()
+    run_stages(run, settings, log)
+    assert log.ended == ["curate"]
+    assert stale(run, settings) == []
+
+
+def test_a_stage_can_be_done_again(run: Path, asked: list[str]) -> None:
+    before, log = read_manifest(run / "clauses"), Log()
+    run_stages(run, saved(run), log, ["clauses"], again=True)
+    assert log.ended == ["clauses"]
+    assert asked == []  # all from the cache
+    after = read_manifest(run / "clauses")
+    assert before is not None
+    assert after is not None
+    assert (after.key, after.outputs) == (before.key, before.outputs)
+    assert stale(run, saved(run)) == []
+
+
+def test_stages_are_done_in_the_order_of_the_table(run: Path) -> None:
+    log = Log()
+    run_stages(run, saved(run), log, ["report", "ingest"])
+    assert list(log.stages) == ["ingest", "report"]
+
+
+def test_what_an_earlier_stage_has_to_make_first_is_said_in_a_sentence(
+    tmp_path: Path, run_settings: RunSettings
+) -> None:
+    with pytest.raises(InputError) as error:
+        run_stages(tmp_path, run_settings, NoProgress(), ["sft"])
+    assert str(error.value) == (
+        f"{tmp_path}: 'sft' needs what 'curate' makes; run `adhere curate {tmp_path}` first, "
+        f"or `adhere run {tmp_path}` for everything."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"models": {"teacher": "openvino:no-such"}}, SettingsError, "'no-such' is no model"),
+        ({"models": {"teacher": "oracle:x"}}, SettingsError, "no engine address"),
+        ({"models": {"student": "smolm2-135m"}}, SettingsError, "mean 'smollm2-135m-instruct'"),
+        ({"models": {"embedder": "minilm"}}, SettingsError, "'minilm' is no model"),
+        ({"models": {"teacher": "scripted:none.toml"}}, InputError, "none.toml: cannot be read"),
+    ],
+)
+def test_models_are_looked_for_before_the_work(
+    run: Path, asked: list[str], changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run_stages(run, saved(run).merge(changes, "test"), NoProgress())
+    assert asked == []
+    assert not list(run.glob("*.partial"))
+    assert stale(run, saved(run)) == []
+
+
+def test_a_document_without_values_ends_in_a_sentence(
+    tmp_path: Path, run_settings: RunSettings
+) -> None:
+    grey = tmp_path / "grey.md"
+    grey.write_text("The sea is grey. The station has two platforms.")
+    settings = run_settings.merge({"documents": [str(grey)]}, "test")
+    with pytest.raises(InputError, match="No value content was found"):
+        run_stages(tmp_path / "run", settings, NoProgress())
+    assert not list((tmp_path / "run").glob("clauses*"))
+
+
+def test_curation_that_keeps_nothing_ends_in_a_sentence(run: Path) -> None:
+    settings = saved(run).merge({"curate": {"min_grounding": 99.0}}, "test")
+    with pytest.raises(InputError, match=r"kept none of the examples: \{.*answer not grounded"):
+        run_stages(run, settings, NoProgress(), ["curate"])
+    assert stale(run, saved(run)) == []  # what was there before is still there
+
+
+def test_an_unreadable_manifest_is_no_finished_stage(run: Path) -> None:
+    (run / "sft" / "manifest.json").write_text("{")
+    assert stale(run, saved(run)) == LATER["sft"]
+    assert state(run, saved(run), "sft") == "not yet"
+
+
+def test_a_manifest_says_what_a_stage_was_made_of(finished: Path) -> None:
+    for name, stage in STAGES.items():
+        manifest = read_manifest(finished / name)
+        assert manifest is not None
+        assert manifest.stage == name
+        assert set(manifest.settings) == set(stage.settings)
+        assert manifest.outputs == folder_hashes(finished / name)
+        assert manifest.seconds >= 0
+        assert "adhere" in manifest.versions
+        if stage.after:
+            assert set(manifest.inputs) == set(stage.after)
+        else:
+            assert list(manifest.inputs) == [str(DOCUMENT)]
+
+
+def test_counts_in_words() -> None:
+    manifest = Manifest(
+        stage="x",
+        key="k",
+        settings={},
+        inputs={},
+        outputs={},
+        counts={"clauses": 1812, "rows": 2},
+        dropped={"a": 20, "b": 11},
+        versions={},
+        seconds=1,
+    )
+    assert describe(manifest) == "1,812 clauses, 2 rows, 31 dropped"
+
+
+def cached(run: Path) -> set[str]:
+    if not (run / "cache.sqlite").exists():
+        return set()
+    try:
+        with sqlite3.connect(run / "cache.sqlite", timeout=5) as database:
+            return {key for (key,) in database.execute("SELECT key FROM answers")}
+    except sqlite3.OperationalError:  # not yet a table
+        return set()
+
+
+def wait(for_what: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not for_what():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> tuple[str, Callable[[], object]]:
+    """The address of a slow copy of the teacher, and how to make it fast; its name is the same."""
+    script = tmp_path / "slow.toml"
+    text = SCRIPT.read_text(encoding="utf-8")
+    script.write_text(f"delay = 0.05\n{text}", encoding="utf-8")
+    return f"scripted:{script}", lambda: script.write_text(text, encoding="utf-8")
+
+
+def start(arguments: Iterable[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", "from adhere.cli import main; main()", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_killed_in_generate_asks_only_what_was_not_answered(
+    finished: Path,
+    tmp_path: Path,
+    run_settings: RunSettings,
+    slow: tuple[str, Callable[[], object]],
+    asked: list[str],
+) -> None:
+    address, speed_up = slow
+    run = tmp_path / "run"
+    settings = run_settings.merge({"models": {"teacher": address}}, "test")
+    settings.write(run / "run.toml")
+    run_stages(run, settings, NoProgress(), ["ingest", "clauses"])
+    known = cached(run)
+    process = start(["generate", str(run)])
+    wait(lambda: len(cached(run)) >= len(known) + 20, process, 60)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killed = cached(run)
+    assert not (run / "generate").exists()
+    assert state(run, settings, "generate") == "unfinished"
+
+    speed_up()
+    asked.clear()
+    run_stages(run, settings, NoProgress(), ["generate"])
+    assert asked
+    assert not killed & set(asked)
+    assert len(set(asked)) == len(asked)
+    assert cached(run) == killed | set(asked)
+    made, expected = read_manifest(run / "generate"), read_manifest(finished / "generate")
+    assert made is not None
+    assert expected is not None
+    assert made.outputs == expected.outputs
+    assert not list(run.glob("*.partial"))
+
+
+def test_an_interrupted_command_says_how_to_go_on_and_the_run_goes_on(
+    tmp_path: Path,
+    run_settings: RunSettings,
+    slow: tuple[str, Callable[[], object]],
+    asked: list[str],
+) -> None:
+    address, speed_up = slow
+    run = tmp_path / "run"
+    models = run_settings.merge({"models": {"teacher": address}}, "test").models
+    flags = [f"--models.{name}={value}" for name, value in models.model_dump().items()]
+    process = start(["run", str(DOCUMENT), "--out", str(run), *flags])
+    wait(lambda: len(cached(run)) >= 5, process, 60)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == (
+        "adhere: Interrupted. Everything finished is kept; the same command goes on."
+    )
+    assert "Traceback" not in out + err
+    assert not list(run.glob("*.partial"))
+    known = cached(run)
+
+    speed_up()
+    run_stages(run, saved(run), NoProgress(), ["ingest", "clauses"])
+    assert not known & set(asked)
+    assert state(run, saved(run), "clauses") == "up to date"
