@@ -59,7 +59,7 @@ class GenerateSettings(_Settings):
     """Of the questions; answers are greedy."""
     max_sentences: Annotated[int, Field(ge=1)] = 2
     """Longest answer; what a small teacher writes after that runs on."""
-    min_relevance: Annotated[float, Field(ge=-1, le=1)] = 0.45
+    min_relevance: Annotated[float, Field(ge=-1, le=1)] = 0.35
     """Least cosine similarity of a question to its clause."""
     seed: int = 0
 
