@@ -44,7 +44,7 @@ KINDS = {
     "advice": "Someone gives advice",
 }
 """Kind of situation -> how the prompt introduces the person who asks."""
-_RUN = 6
+_RUN = 7
 _TOKENS_A_SENTENCE = 24
 """What follows the last whole sentence within the limit is cut, so a long answer loses little."""
 
@@ -164,7 +164,7 @@ def ask_questions(
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
-    """All runs of six consecutive words: long enough that only a copy shares one."""
+    """All runs of seven consecutive words: long enough that only a copy shares one."""
     words = re.findall(r"\w+", text.casefold())
     return {tuple(words[place : place + _RUN]) for place in range(len(words) - _RUN + 1)}
 
