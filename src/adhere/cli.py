@@ -153,7 +153,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app(print_error=False, exit_on_error=False, result_action="return_none")
+        app(sys.argv[1:], print_error=False, exit_on_error=False, result_action="return_none")
     except CycloptsError as error:
         cause = error.__cause__
         said = explain(cause, "flags") if isinstance(cause, ValidationError) else str(error)
