@@ -1,12 +1,15 @@
 """What several tests share: a scripted teacher, two tiny models, and one whole run."""
 
 import shutil
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from adhere.pipeline import run_stages
-from adhere.progress import NoProgress
+from adhere.cli import main
 from adhere.settings import RunSettings
 
 DATA = Path(__file__).parent / "data"
@@ -116,13 +119,53 @@ def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
     )
 
 
+def flags(settings: RunSettings) -> list[str]:
+    """The settings, but for the documents, as flags."""
+    chosen = settings.model_dump(mode="json", exclude_unset=True, exclude={"documents"})
+    return [
+        f"--{section}.{name.replace('_', '-')}={value}"
+        for section, values in chosen.items()
+        for name, value in values.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def adhere(*arguments: str) -> Said:
+    """The command `adhere`, in this process."""
+    out, err, code = StringIO(), StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["adhere", *arguments])
+        patch.setenv("COLUMNS", "200")
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture(scope="session")
-def finished(run_settings: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def journey(
+    run_settings: RunSettings, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Said]:
+    """A run of all stages by one command, and what the command said."""
+    folder = tmp_path_factory.mktemp("journey") / "run"
+    said = adhere("run", str(DOCUMENT), "--out", str(folder), *flags(run_settings))
+    assert said.code == 0, said.err
+    return folder, said
+
+
+@pytest.fixture(scope="session")
+def finished(journey: tuple[Path, Said]) -> Path:
     """A run of all stages, for reading; take `run` to change it."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    run_settings.write(folder / "run.toml")
-    run_stages(folder, run_settings, NoProgress())
-    return folder
+    return journey[0]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DOCUMENT, SCRIPT
+from conftest import DOCUMENT, SCRIPT, flags
 
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import InputError, SettingsError
@@ -341,9 +341,8 @@ def test_an_interrupted_command_says_how_to_go_on_and_the_run_goes_on(
 ) -> None:
     address, speed_up = slow
     run = tmp_path / "run"
-    models = run_settings.merge({"models": {"teacher": address}}, "test").models
-    flags = [f"--models.{name}={value}" for name, value in models.model_dump().items()]
-    process = start(["run", str(DOCUMENT), "--out", str(run), *flags])
+    settings = run_settings.merge({"models": {"teacher": address}}, "test")
+    process = start(["run", str(DOCUMENT), "--out", str(run), *flags(settings)])
     wait(lambda: len(cached(run)) >= 5, process, 60)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()

@@ -1,0 +1,271 @@
+"""The command line: flags and files, mistakes in one sentence, nothing half-written."""
+
+import errno
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DOCUMENT, SCRIPT, adhere
+
+from adhere import chat, cli, pipeline
+from adhere.records import Sampling
+from adhere.settings import Choices, RunSettings
+from adhere.stages import STAGES
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_there_is_a_command_for_every_stage_in_order() -> None:
+    assert list(cli._STAGES) == list(STAGES)
+
+
+def test_help_names_every_command_and_every_setting() -> None:
+    said = adhere("--help")
+    assert said.code == 0
+    for name in ("run", "status", "chat", *STAGES):
+        assert name in said.out
+    for command in ("run", "dpo-alone"):
+        text = adhere(command, "--help").out
+        for section, field in Choices.model_fields.items():
+            for setting in type(field.default).model_fields:
+                assert f"--{section}.{setting.replace('_', '-')}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "nothing to read: `adhere run DOCUMENTS --out runs/NAME`."),
+        (["run", "none.md"], "none.md: no such file or folder"),
+        (["run", "gode.md"], "did you mean 'code.md'?"),
+        (["run", "empty.md"], "empty.md: the file is empty."),
+        (["run", "empty"], "empty: the folder holds no documents."),
+        (["run", "broken.docx"], "broken.docx: "),
+        (["run", "code.md", "--nope"], "Unknown option: --nope."),
+        (["run", "code.md", "--generate.probs=2"], "Did you mean --generate.probes?"),
+        (["run", "code.md", "--generate.probes=9"], "flags: generate.probes: Input should be less"),
+        (["run", "code.md", "--sft.epochs=many"], "flags: sft.epochs: Input should be a valid"),
+        (["run", "code.md", "--models.style=loud"], "models.style: Input should be 'continue' or"),
+        (["run", "code.md", "--out"], "--out requires an argument"),
+        (["run", "mine.toml"], "mine.toml: unknown setting 'generate.exampels'; did you mean"),
+        (["run", "broken.toml"], "broken.toml: not a TOML file"),
+        (["status", "nowhere"], "nowhere: no run here (no run.toml); start one with `adhere run"),
+        (["sft", "nowhere"], "nowhere: no run here"),
+        (["chat", "nowhere"], "nowhere: no run here"),
+        (["status"], "requires an argument"),
+        (["statsu", "nowhere"], 'Unknown command "statsu".'),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_exit_code_2(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    (tmp_path / "empty.md").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.docx").write_bytes(b"no archive")
+    (tmp_path / "mine.toml").write_text("[generate]\nexampels = 1")
+    (tmp_path / "broken.toml").write_text("[generate")
+    before = files(tmp_path)
+    said = adhere(*arguments)
+    assert said.code == 2
+    assert said.out == ""
+    last = said.err.splitlines()[-1]
+    assert last.startswith("adhere: ")
+    assert message in last
+    assert "Traceback" not in said.err
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--models.student=smollm2-135m", "Did you mean 'smollm2-135m-instruct'?"),
+        ("--models.embedder=all-minilm", "Did you mean 'all-minilm-l6-v2'?"),
+        ("--models.teacher=openvino:qwen2.5-coder", "mean 'qwen2.5-coder-1.5b-instruct'?"),
+        ("--models.teacher=oracle", "'oracle' is no engine address"),
+    ],
+)
+def test_an_unknown_model_is_refused_before_the_work_with_the_nearest_name(
+    tmp_path: Path, tiny_student: Path, tiny_embedder: Path, flag: str, message: str
+) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    models = {
+        "teacher": f"scripted:{SCRIPT}",
+        "student": str(tiny_student),
+        "embedder": str(tiny_embedder),
+    }
+    given = [f"--models.{name}={value}" for name, value in models.items() if name not in flag]
+    said = adhere("run", "code.md", "--out", "mine", *given, flag)
+    assert said.code == 2
+    assert message in said.err.splitlines()[-1]
+    assert not list(tmp_path.rglob("*.partial"))
+    assert not (tmp_path / "mine" / "clauses").exists()
+
+
+@pytest.mark.parametrize("command", list(STAGES)[1:])
+def test_a_stage_before_its_turn_says_what_comes_first(tmp_path: Path, command: str) -> None:
+    RunSettings(documents=("code.md",)).write(tmp_path / "mine" / "run.toml")
+    said = adhere(command, "mine")
+    assert said.code == 2
+    assert f"'{command}' needs what '{STAGES[command].after[0]}' makes" in said.err
+
+
+def test_a_run_that_no_longer_finds_its_documents_says_so(tmp_path: Path) -> None:
+    RunSettings(documents=("code.md",)).write(tmp_path / "mine" / "run.toml")
+    said = adhere("ingest", "mine")
+    assert said.code == 2
+    assert "code.md: no such file or folder" in said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
+            2,
+            "adhere: /tmp/x: No space left on device. Finished stages are kept.",
+        ),
+        (
+            KeyboardInterrupt(),
+            130,
+            "adhere: Interrupted. Everything finished is kept; the same command goes on.",
+        ),
+    ],
+)
+def test_a_full_disk_and_an_interruption_are_said_in_a_sentence(
+    run: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(pipeline, "run_stages", fail)
+    said = adhere("report", str(run))
+    assert (said.code, said.err.strip()) == (code, message)
+
+
+def test_a_flag_is_kept_in_the_run_file_and_puts_later_stages_out_of_date(run: Path) -> None:
+    said = adhere("ingest", str(run), "--ingest.passage-chars=200")
+    assert said.code == 0, said.err
+    saved = tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
+    assert saved["ingest"] == {"passage_chars": 200}
+    assert saved["sft"] == {"epochs": 1.0, "lora_rank": 4}
+    table = adhere("status", str(run)).out
+    [ingest] = [line for line in table.splitlines() if " ingest " in line]
+    [clauses] = [line for line in table.splitlines() if " clauses " in line and "│" in line][:1]
+    assert "up to date" in ingest
+    assert "out of date" in clauses
+
+
+def test_a_bad_flag_leaves_the_run_file_alone(run: Path) -> None:
+    before = (run / "run.toml").read_bytes()
+    assert adhere("ingest", str(run), "--sft.epochs=-1").code == 2
+    assert (run / "run.toml").read_bytes() == before
+
+
+def test_status_shows_every_stage_and_what_it_made(run: Path) -> None:
+    said = adhere("status", str(run))
+    assert said.code == 0
+    assert said.out.count("up to date") == len(STAGES)
+    assert "1 documents, 5 passages" in said.out
+    for name in STAGES:
+        assert f" {name} " in said.out
+
+
+def test_a_stage_that_is_up_to_date_says_so_and_is_done_again_on_demand(run: Path) -> None:
+    said = adhere("clauses", str(run))
+    assert said.code == 0
+    assert said.err.startswith("clauses  up to date (11 clauses")
+    again = adhere("clauses", str(run), "--again")
+    assert "up to date" not in again.err
+    assert "clauses: sentences: 14 done" in again.err
+    quiet = adhere("clauses", str(run), "--again", "--quiet")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+
+
+def test_a_dry_run_says_what_would_run_and_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "code.md").write_text(DOCUMENT.read_text(encoding="utf-8"), encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    said = adhere("run", "code.md", "--out", "mine", "--dry-run")
+    assert said.code == 0, said.err
+    for name in STAGES:
+        assert f" {name} " in said.out
+    assert "about 14" in said.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_of_a_finished_run_has_nothing_to_do(run: Path) -> None:
+    before = files(run)
+    said = adhere("run", str(run), "--dry-run")
+    assert said.out.count("up to date") == len(STAGES)
+    assert "about" not in said.out.split("┡")[1]
+    assert files(run) == before
+
+
+def test_a_dry_run_of_a_missing_document_is_a_mistake() -> None:
+    assert adhere("run", "none.md", "--dry-run").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (["code.md"], "runs/code"),
+        (["texts"], "runs/texts"),
+        (["code.md", "texts"], "runs/code"),
+        (["code.md", "--out=mine"], "mine"),
+        (["my.toml"], "runs/my"),
+        (["my.toml", "--out=mine"], "mine"),
+    ],
+)
+def test_where_a_run_goes(tmp_path: Path, arguments: list[str], folder: str) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.md").write_text("Guests may row.")
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    RunSettings(documents=("code.md",)).write(tmp_path / "my.toml")
+    said = adhere("run", *arguments, "--dry-run")
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[0].strip() == folder
+
+
+def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    before = RunSettings.parse({"sft": {"epochs": 7}, "dpo": {"beta": 0.3}}, "test")
+    before.write(tmp_path / "mine" / "run.toml")
+    folder, found = cli._open_run(
+        (Path("code.md"),), Path("mine"), Choices.model_validate({"dpo": {"beta": 0.4}})
+    )
+    assert folder == Path("mine")
+    assert found.documents == ("code.md",)
+    assert (found.sft.epochs, found.dpo.beta) == (7, 0.4)
+
+
+def test_chat_shows_both_models_and_ends_at_an_empty_line(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter(["May I rest?", "Why?", ""])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    monkeypatch.setattr(chat, "_SAMPLING", Sampling(max_tokens=4))
+    said = adhere("chat", str(run))
+    assert said.code == 0, said.err
+    assert said.out.count(" base ") == 2
+    assert said.out.count(" sft+dpo ") == 2
+
+
+def test_chat_ends_with_the_input_and_needs_an_aligned_model(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_input(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", no_input)
+    assert adhere("chat", str(run)).code == 0
+    (run / "dpo").rename(run / "elsewhere")
+    said = adhere("chat", str(run))
+    assert said.code == 2
+    assert f"{run}: no aligned model yet; run `adhere run {run}` first." in said.err
