@@ -78,7 +78,7 @@ class CurateSettings(_Settings):
 
 
 class _TrainSettings(_Settings):
-    epochs: Annotated[float, Field(gt=0)] = 3
+    epochs: Annotated[float, Field(gt=0)] = 4
     """Passes over the data."""
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
     """Peak; LoRA wants about ten times the rate of full tuning."""
@@ -97,7 +97,6 @@ class SFTSettings(_TrainSettings):
 class DPOSettings(_TrainSettings):
     """Direct preference optimisation on the pairs."""
 
-    epochs: Annotated[float, Field(gt=0)] = 2
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """Peak; below the SFT rate, so that the likelihood of good answers does not collapse."""
     beta: Annotated[float, Field(gt=0)] = 0.1
