@@ -96,8 +96,9 @@ def test_changes_are_laid_over_what_is_there() -> None:
 
 
 def test_a_default_can_be_asked_for_again() -> None:
-    saved = RunSettings.parse({"sft": {"epochs": 5}}, "test")
-    assert saved.merge({"sft": {"epochs": 3}}, "flags") == RunSettings()
+    default = RunSettings().sft.epochs
+    saved = RunSettings.parse({"sft": {"epochs": default + 1}}, "test")
+    assert saved.merge({"sft": {"epochs": default}}, "flags") == RunSettings()
 
 
 def test_every_setting_but_the_documents_is_a_choice() -> None:
