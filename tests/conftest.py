@@ -8,9 +8,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from adhere.cli import main
 from adhere.settings import RunSettings
+
+# A busy machine is no fault of the code: an example may take as long as it needs.
+hypothesis_settings.register_profile("adhere", deadline=None)
+hypothesis_settings.load_profile("adhere")
 
 DATA = Path(__file__).parent / "data"
 SCRIPT = DATA / "teacher.toml"

@@ -173,7 +173,7 @@ def test_status_shows_every_stage_and_what_it_made(run: Path) -> None:
     said = adhere("status", str(run))
     assert said.code == 0
     assert said.out.count("up to date") == len(STAGES)
-    assert "1 documents, 5 passages" in said.out
+    assert "1 document, 5 passages" in said.out
     for name in STAGES:
         assert f" {name} " in said.out
 

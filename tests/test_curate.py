@@ -220,7 +220,7 @@ def test_a_pair_must_differ_in_the_value(chosen: str, rejected: str, reason: str
         ("No, never rest at all.", "contrast left out: answers not told apart"),
         ("lost without a trace", "contrast left out: could not be scored"),
         (
-            "No. " + "Pull that heavy oar on and on. " * 3,
+            "No, pull that heavy oar on and on past the island, the light and the long bank.",
             "contrast left out: answers of unlike length",
         ),
     ],
@@ -233,6 +233,13 @@ def test_a_contrast_that_is_not_told_apart_goes_and_the_probe_stays(
     [kept] = found.probes
     assert kept.contrast is None
     assert kept.reference == "Yes, do rest at once."
+
+
+def test_a_contrast_with_a_fault_of_its_own_goes_and_the_probe_stays() -> None:
+    echo = "No. Question: may I rest? Answer: never."
+    found = curated(probes=[held_out("q", "May I sit down now?", contrast=echo)])
+    assert reasons(found) == [("q", "contrast left out: echo of the prompt")]
+    assert [probe.contrast for probe in found.probes] == [None]
 
 
 def test_a_probe_without_contrast_needs_none() -> None:

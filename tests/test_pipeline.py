@@ -77,7 +77,7 @@ def test_after_a_run_everything_is_up_to_date_and_nothing_is_done_again(
     assert log.ended == []
     assert list(log.stages) == list(STAGES)
     assert all(what.startswith("up to date") for what in log.stages.values())
-    assert log.stages["ingest"] == "up to date (1 documents, 5 passages)"
+    assert log.stages["ingest"] == "up to date (1 document, 5 passages)"
     assert asked == []
     assert hashes(run) == before
 

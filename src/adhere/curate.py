@@ -147,16 +147,19 @@ def _scripts(text: str) -> set[str]:
 
 
 def _without_faults(rows: Iterable[R], scripts: set[str], dropped: list[Dropped]) -> list[R]:
+    """Rows without a fault; a probe whose contrast has one goes on without the contrast."""
     kept: list[R] = []
     for row in rows:
         good, bad = answers_of(row)
         reason = fault(row.question, good, scripts)
-        if reason is None and isinstance(row, PreferencePair) and bad is not None:
-            reason = fault(row.question, bad, scripts)
-        if reason is None:
-            kept.append(row)
+        wrong = fault(row.question, bad, scripts) if bad and not reason else None
+        if wrong and isinstance(row, Probe):
+            dropped.append(_drop(row, f"contrast left out: {wrong}", f"{row.question} - {bad}"))
+            kept.append(replace(row, contrast=None))
+        elif reason or wrong:
+            dropped.append(_drop(row, reason or wrong or ""))
         else:
-            dropped.append(_drop(row, reason))
+            kept.append(row)
     return kept
 
 

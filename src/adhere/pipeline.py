@@ -10,7 +10,7 @@ from typing import Any, Literal
 from adhere.errors import InputError
 from adhere.progress import NoProgress, Progress
 from adhere.settings import RunSettings
-from adhere.stages import STAGES, Bench, settings_of
+from adhere.stages import STAGES, Bench, prompts_of, settings_of
 from adhere.store import (
     Manifest,
     content_key,
@@ -66,7 +66,7 @@ def run_stages(
         if done and done.key == key and not again:
             progress.stage(name, f"up to date ({describe(done)})" if done.counts else "up to date")
             continue
-        if "models" in STAGES[name].settings and not checked:
+        if not checked and any(item.startswith("models") for item in STAGES[name].settings):
             bench.check()
             checked = True
         progress.stage(name, STAGES[name].does)
@@ -107,7 +107,7 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
             dropped=outcome.dropped,
             versions=_versions(),
             seconds=round(time.perf_counter() - started, 1),
-            facts=outcome.facts | {"prompts": bench.prompts.tags()},
+            facts=outcome.facts | {"prompts": prompts_of(stage, bench.prompts)},
         )
         write_manifest(folder, manifest)
     return manifest
@@ -131,7 +131,7 @@ def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
     for other in stage.after:
         manifest = read_manifest(bench.run / other)
         inputs[other] = content_key(manifest.outputs) if manifest else ""
-    prompts: dict[str, str] = bench.prompts.tags() if "models" in stage.settings else {}
+    prompts = prompts_of(stage, bench.prompts)
     parts: list[Any] = [name, settings_of(stage, bench.settings), inputs, prompts]
     return content_key(*parts, version("adhere")), inputs
 
@@ -156,6 +156,9 @@ def _versions() -> dict[str, str]:
 
 def describe(manifest: Manifest) -> str:
     """What a stage made, in words: `812 clauses, 31 dropped`."""
-    parts = [f"{count:,} {what}" for what, count in manifest.counts.items()]
+    parts = [
+        f"{count:,} {what.removesuffix('s') if count == 1 else what}"
+        for what, count in manifest.counts.items()
+    ]
     drops = sum(manifest.dropped.values())
     return ", ".join(parts + ([f"{drops:,} dropped"] if drops else []))

@@ -320,12 +320,15 @@ class Stage:
     after: tuple[str, ...]
     """The stages whose folders it reads."""
     settings: tuple[str, ...]
-    """Which of the run's settings it depends on."""
+    """Which of the run's settings it depends on; `models.teacher` is one of `models`."""
     work: Callable[[Bench, Path], Outcome]
+    prompts: tuple[str, ...] = ()
+    """The prompts that it uses, in whichever style."""
     resumes: bool = False
     """Whether it goes on from what an interrupted attempt left in its partial folder."""
 
 
+_TEACHER = ("models.teacher", "models.style")
 _DATA = ("ingest", "clauses", "generate", "curate")
 
 STAGES: Mapping[str, Stage] = {
@@ -333,38 +336,43 @@ STAGES: Mapping[str, Stage] = {
         does="documents -> passages", after=(), settings=("documents", "ingest"), work=_ingest
     ),
     "clauses": Stage(
-        does="passages -> clauses", after=("ingest",), settings=("models", "clauses"), work=_clauses
+        does="passages -> clauses",
+        after=("ingest",),
+        settings=(*_TEACHER, "clauses"),
+        work=_clauses,
+        prompts=("value", "implied"),
     ),
     "generate": Stage(
         does="clauses -> examples, pairs and probes",
         after=("ingest", "clauses"),
-        settings=("models", "generate"),
+        settings=(*_TEACHER, "models.embedder", "generate"),
         work=_generate,
+        prompts=("question", "opposite", "answer"),
     ),
     "curate": Stage(
         does="rows -> the rows worth keeping",
         after=("ingest", "clauses", "generate"),
-        settings=("models", "curate"),
+        settings=("models.teacher", "curate"),
         work=_curate,
     ),
     "sft": Stage(
         does="examples -> SFT adapter",
         after=("curate",),
-        settings=("models", "sft"),
+        settings=("models.student", "sft"),
         work=_sft,
         resumes=True,
     ),
     "dpo": Stage(
         does="pairs -> DPO on top of the SFT adapter",
         after=("curate", "sft"),
-        settings=("models", "dpo"),
+        settings=("models.student", "dpo"),
         work=_dpo,
         resumes=True,
     ),
     "dpo-alone": Stage(
         does="pairs -> DPO on the bare student, for comparison",
         after=("curate",),
-        settings=("models", "dpo"),
+        settings=("models.student", "dpo"),
         work=_dpo_alone,
         resumes=True,
     ),
@@ -373,6 +381,7 @@ STAGES: Mapping[str, Stage] = {
         after=(*_DATA, "sft", "dpo", "dpo-alone"),
         settings=("models", "evaluate"),
         work=_evaluate,
+        prompts=("judge_pairwise", "retrieved"),
     ),
     "report": Stage(
         does="everything -> one page",
@@ -385,5 +394,17 @@ STAGES: Mapping[str, Stage] = {
 
 def settings_of(stage: Stage, settings: RunSettings) -> dict[str, Any]:
     """The part of the settings that a stage depends on, JSON-able."""
-    everything = settings.model_dump(mode="json")
-    return {name: everything[name] for name in stage.settings}
+    found: dict[str, Any] = {}
+    for name in stage.settings:
+        value: Any = settings.model_dump(mode="json")
+        for part in name.split("."):
+            value = value[part]
+        found[name] = value
+    return found
+
+
+def prompts_of(stage: Stage, prompts: Prompts) -> dict[str, str]:
+    """Name and tag of the prompts that a stage uses."""
+    return {
+        name: tag for name, tag in prompts.tags().items() if name.split(".")[0] in stage.prompts
+    }
