@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from adhere.generate import (
     KINDS,
     Generated,
+    Situation,
+    find_questions,
     generate,
     plan,
     relevant,
@@ -169,7 +171,7 @@ def test_a_failure_is_dropped_with_the_engines_words(
     if times is not None:
         assert (len(failed), made) == (times, left)
     else:
-        assert sum(made) + len(failed) == 7
+        assert 3 * sum(made) + len(failed) == 3 * 7  # a situation is asked three times
 
 
 def test_an_empty_reply_is_a_failure() -> None:
@@ -177,13 +179,25 @@ def test_an_empty_reply_is_a_failure() -> None:
     assert {drop.detail for drop in rows.dropped} == {"the reply was empty"}
 
 
-def test_questions_off_the_clause_are_dropped() -> None:
+def test_questions_off_the_clause_are_dropped_and_asked_again() -> None:
     rows = generated(
         lambda prompt: "Is there cheese?" if "has seen something:" in prompt[-25:] else None
     )
     off = [drop for drop in rows.dropped if drop.reason == "question off the clause"]
-    assert [drop.detail for drop in off] == ["0.00: Is there cheese?"]
+    assert [drop.detail for drop in off] == ["0.00: Is there cheese?"] * 3
     assert relevant([], embed, 0.5) == ([], [])
+
+
+def test_a_second_sample_may_be_better() -> None:
+    replies = iter(["Is there cheese?", "When must the crew rest?"])
+    asking = teacher(lambda _: next(replies))
+    found, rejected = find_questions(
+        [Situation(RULE, "rule", "probe", 10)], {"p": PASSAGE}, asking, embed, GenerateSettings()
+    )
+    assert [question.text for question in found] == ["When must the crew rest?"]
+    assert found[0].request.sampling.seed == 11
+    assert found[0].situation.use == "probe"
+    assert [drop.reason for drop in rejected] == ["question off the clause"]
 
 
 def test_a_question_copied_from_the_prompt_is_dropped() -> None:

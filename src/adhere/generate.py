@@ -10,7 +10,7 @@ differ in the value, and not in length or style.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from random import Random
 from typing import Literal
@@ -107,8 +107,9 @@ def generate(
 ) -> Generated:
     """Questions, then opposites, then answers; every failure is a Dropped, never an exception."""
     passage_of = {passage.id: passage for passage in passages}
-    asked, unasked = ask_questions(plan(clauses, settings), passage_of, teacher, settings)
-    questions, off = relevant(asked, embed, settings.min_relevance)
+    questions, rejected = find_questions(
+        plan(clauses, settings), passage_of, teacher, embed, settings
+    )
     opposites, unturned = turn_round(clauses, teacher)
     rests_on = {question: faithful_text(question.situation, passage_of) for question in questions}
     contrary = {
@@ -119,8 +120,33 @@ def generate(
     faithful, unanswered = answer(rests_on, teacher, settings, "answers")
     unfaithful, uncontrasted = answer(contrary, teacher, settings, "answers turned round")
     rows = build_rows(questions, faithful, unfaithful, teacher)
-    rows.dropped[:0] = [*unasked, *off, *unturned, *unanswered, *uncontrasted]
+    rows.dropped[:0] = [*rejected, *unturned, *unanswered, *uncontrasted]
     return rows
+
+
+def find_questions(
+    situations: Sequence[Situation],
+    passage_of: Mapping[str, Passage],
+    teacher: Teacher,
+    embed: Embed,
+    settings: GenerateSettings,
+) -> tuple[list[Question], list[Dropped]]:
+    """A question for each situation, sampled again with another seed while it is no good."""
+    found: list[Question] = []
+    rejected: list[Dropped] = []
+    open_situations = list(situations)
+    for attempt in range(settings.attempts):
+        tries = {
+            replace(situation, seed=situation.seed + attempt): situation
+            for situation in open_situations
+        }
+        asked, unasked = ask_questions(list(tries), passage_of, teacher, settings)
+        good, off = relevant(asked, embed, settings.min_relevance)
+        found += good
+        rejected += [*unasked, *off]
+        settled = {tries[question.situation] for question in good}
+        open_situations = [one for one in open_situations if one not in settled]
+    return found, rejected
 
 
 def ask_questions(

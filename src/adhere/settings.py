@@ -42,7 +42,7 @@ class IngestSettings(_Settings):
 class ClausesSettings(_Settings):
     """How passages become clauses."""
 
-    max_per_passage: Annotated[int, Field(ge=1, le=50)] = 3
+    max_per_passage: Annotated[int, Field(ge=1, le=50)] = 4
     """Keep at most this many clauses of one passage, those with the plainest words first."""
 
 
@@ -57,6 +57,8 @@ class GenerateSettings(_Settings):
     """Held-out questions a clause; their kinds of situation are kept from training."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     """Of the questions; answers are greedy."""
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """How often a question is sampled before its situation is given up."""
     max_sentences: Annotated[int, Field(ge=1)] = 2
     """Longest answer; what a small teacher writes after that runs on."""
     min_relevance: Annotated[float, Field(ge=-1, le=1)] = 0.35
