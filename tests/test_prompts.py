@@ -92,3 +92,9 @@ def test_the_id_of_a_request_is_made_of_all_it_holds() -> None:
     }
     assert len(ids) == 3
     assert ours.request("opposite", Sampling(), statement="a").id in ids
+
+
+def test_a_misspelt_override_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "anwser.md").write_text("Text: {{ text }}")
+    with pytest.raises(SettingsError, match=r"anwser\.md: there is no such prompt; did you mean"):
+        Prompts(tmp_path)

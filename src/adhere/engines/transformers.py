@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
@@ -277,7 +278,9 @@ def _adapted(model: Any, folder: Path) -> Any:
     """`model` under the adapter; EngineError unless every tensor of it found its place."""
     from peft import PeftConfig, PeftModel
 
-    adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by an old name
+        warnings.simplefilter("ignore", FutureWarning)
+        adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
     try:
         loaded = adapted.load_adapter(str(folder), "default")
     except RuntimeError as error:

@@ -5,6 +5,7 @@ Every generated row remembers the tag of its prompt, `NAME@HASH`, so that a
 changed prompt is seen as such.
 """
 
+import difflib
 import hashlib
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +26,14 @@ class Prompts:
     """Renders prompts by name; `folder` holds the user's overrides.
 
     `style` says how requests are put: as plain text to continue, or as a chat, whose
-    prompts are the files `NAME.chat.md`.
+    prompts are the files `NAME.chat.md`. Raises SettingsError for a file in `folder`
+    that bears no prompt's name.
     """
 
     def __init__(
         self, folder: Path | None = None, style: Literal["continue", "chat"] = "continue"
     ) -> None:
+        _refuse_strangers(folder)
         self._folder = folder
         self.style: Literal["continue", "chat"] = style
 
@@ -82,6 +85,16 @@ class Prompts:
 
     def _source(self, name: str) -> str:
         return self._path(name).read_text(encoding="utf-8")
+
+
+def _refuse_strangers(folder: Path | None) -> None:
+    """A misspelt override would be ignored in silence."""
+    ours = sorted(path.name for path in _OURS.glob("*.md"))
+    for path in sorted(folder.glob("*.md")) if folder else ():
+        if path.name not in ours:
+            near = difflib.get_close_matches(path.name, ours, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"the prompts are: {', '.join(ours)}."
+            raise SettingsError(f"{path}: there is no such prompt; {remedy}")
 
 
 @lru_cache(maxsize=64)
