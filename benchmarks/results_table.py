@@ -1,6 +1,7 @@
 """Print the Markdown tables of the README from finished runs: `results_table.py RUN ...`."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def cell(value: dict[str, float | None], digits: int, scale: float) -> str:
     if any(number is None for number in numbers):
         return "–"
     middle, low, high = (f"{number * scale:.{digits}f}" for number in numbers if number is not None)
-    return f"{middle}{' %' if scale == 100 else ''} ({low} to {high})"
+    text = f"{middle}{' %' if scale == 100 else ''} ({low} to {high})"
+    return re.sub(r"-(0\.0+)\b", r"\1", text)  # no minus zero
 
 
 def table(summary: dict) -> str:
