@@ -11,17 +11,22 @@ if TYPE_CHECKING:
 
 
 def terminal_table(summary: Mapping[str, Any]) -> "Table":
-    """Systems by metrics with their intervals; the best is bold where clear of base's."""
+    """Systems by metrics with their intervals; the best is bold where clear of base's.
+
+    It fits 80 columns; the answers' length is left to the report.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
     table.add_column("")
-    for metric in measured_metrics(summary):
+    metrics = [metric for metric in measured_metrics(summary) if metric.key != "length"]
+    for metric in metrics:
         table.add_column(f"{metric.label} {metric.arrow}".strip(), justify="right")
     for system, cells in system_rows(summary):
-        row = [Text(_cell(cell), style="bold green" if cell.best else "") for cell in cells]
+        shown = [cell for cell in cells if cell.metric in metrics]
+        row = [Text(_cell(cell), style="bold green" if cell.best else "") for cell in shown]
         table.add_row(Text(system), *row)
     return table
 
