@@ -299,7 +299,8 @@ def test_every_row_is_kept_or_dropped_once(
         assert sorted(dropped + [row.id for row in kept]) == sorted(row.id for row in rows[name])
         order = [row.id for row in rows[name]]
         assert [row.id for row in kept] == sorted((row.id for row in kept), key=order.index)
-    assert {note.record_id for note in notes} == {
+    # A probe that lost its contrast may go later for a reason of its own.
+    assert {note.record_id for note in notes} - set(gone) == {
         row.id
         for row in found.probes
         if row.contrast is None and rows["q"][int(row.id[1:])].contrast is not None
