@@ -259,7 +259,7 @@ def report_data(gifts: int = len(GIFTS)) -> ReportData:
     answers[0] = replace(answers[0], text=HOSTILE, finish="length")
     reasons = ["not self-contained"] * 31 + ["near duplicate"] * 17 + ["not grounded"] * 12
     return ReportData(
-        settings=RunSettings.parse({"documents": ["policies"], "sft": {"epochs": 4}}, "test"),
+        settings=RunSettings.parse({"documents": ["policies"], "sft": {"epochs": 6}}, "test"),
         documents=[first, second],
         passages=[passage_of(first), passage_of(second)],
         clauses=clauses,
@@ -439,7 +439,7 @@ def test_data_counts_and_drops(page: BeautifulSoup) -> None:
 
 def test_settings_versions_and_times(page: BeautifulSoup) -> None:
     text = words_of(page, "#settings")
-    for expected in ("sft.epochs 4.0 changed", "2.13.0", "6 min 52 s", "dpo.learning_rate"):
+    for expected in ("sft.epochs 6.0 changed", "2.13.0", "6 min 52 s", "dpo.learning_rate"):
         assert expected in text
 
 
