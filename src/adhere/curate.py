@@ -34,7 +34,7 @@ _ECHO = re.compile(
 )
 _FEWEST_WORDS = 3
 _MOST_REPEATED = 0.4
-"""Share of a text's word 3-grams that may be repetitions; fluent short answers stay below 0.2."""
+"""Share of a text's word 3-grams that may be repetitions. Our choice, not measured."""
 _SHINGLE = 5
 _PERMUTATIONS = 128
 _STEEPEST = 0.9
