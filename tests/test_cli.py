@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from conftest import DOCUMENT, SCRIPT, adhere
 
-from adhere import chat, cli, pipeline
+from adhere import chat, pipeline
+from adhere.cli import run
 from adhere.records import Sampling
 from adhere.settings import Choices, RunSettings
 from adhere.stages import STAGES
@@ -24,7 +25,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_there_is_a_command_for_every_stage_in_order() -> None:
-    assert list(cli._STAGES) == list(STAGES)
+    assert list(run._STAGES) == list(STAGES)
 
 
 def test_help_names_every_command_and_every_setting() -> None:
@@ -237,7 +238,7 @@ def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> 
     (tmp_path / "code.md").write_text("Crew must rest.")
     before = RunSettings.parse({"sft": {"epochs": 7}, "dpo": {"beta": 0.3}}, "test")
     before.write(tmp_path / "mine" / "run.toml")
-    folder, found = cli._open_run(
+    folder, found = run._open_run(
         (Path("code.md"),), Path("mine"), Choices.model_validate({"dpo": {"beta": 0.4}})
     )
     assert folder == Path("mine")

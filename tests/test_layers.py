@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("teacher", "grounding"),
     ("readers",),
     ("ingest", "clauses", "generate", "curate", "train", "evaluate", "report"),
+    ("bench",),
     ("stages",),
     ("pipeline",),
     ("forecast", "chat"),

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from adhere.bench import Bench
 from adhere.engines.base import Engine
 from adhere.errors import InputError
 from adhere.progress import ConsoleProgress
 from adhere.records import Message, Request, Sampling, record_id
 from adhere.settings import RunSettings
-from adhere.stages import Bench
 
 _SAMPLING = Sampling(max_tokens=160)
 

@@ -7,10 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from adhere.bench import Bench
 from adhere.errors import InputError
 from adhere.progress import NoProgress, Progress
 from adhere.settings import RunSettings
-from adhere.stages import STAGES, Bench, prompts_of, settings_of
+from adhere.stages import STAGES, prompts_of, settings_of
 from adhere.store import (
     Manifest,
     content_key,

@@ -8,22 +8,16 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from adhere.bench import Bench
 from adhere.clauses import extract_clauses
 from adhere.curate import curate
-from adhere.embedding import Embed, embedder
-from adhere.engines import open_engine
-from adhere.engines.base import Engine
-from adhere.engines.cached import Cached
 from adhere.errors import InputError
 from adhere.generate import generate
 from adhere.grounding import Grounding
 from adhere.ingest import ingest
-from adhere.models import checkpoint_folder
-from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import (
     Answer,
@@ -36,11 +30,8 @@ from adhere.records import (
     Probe,
 )
 from adhere.settings import RunSettings
-from adhere.store import count_reasons, read_manifest, read_records, write_records
-from adhere.teacher import Teacher
+from adhere.store import count_reasons, read_manifest, write_records
 from adhere.train import TrainingResult, train_dpo, train_sft
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +41,6 @@ class Outcome:
     counts: dict[str, int]
     dropped: dict[str, int] = field(default_factory=dict[str, int])
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-class Bench:
-    """What the stages of one run work with; models are opened when first used."""
-
-    def __init__(self, run: Path, settings: RunSettings, progress: Progress) -> None:
-        self.run = run
-        self.settings = settings
-        self.progress = progress
-        self.prompts = Prompts(run / "prompts", settings.models.style)
-
-    def read(self, name: str, kind: type[T]) -> list[T]:
-        return read_records(self.run / name, kind)
-
-    def check(self) -> None:
-        """Raise now what would otherwise be found after an hour.
-
-        Unknown or unreachable models, missing packages; weights are fetched here.
-        """
-        self.engine.check()
-        for name in (self.settings.models.student, self.settings.models.embedder):
-            checkpoint_folder(name, self.progress)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The teacher's engine behind the run's cache of completions."""
-        engine = open_engine(self.settings.models.teacher, self.progress)
-        return Cached(engine, self.run / "cache.sqlite", self.progress)
-
-    @cached_property
-    def teacher(self) -> Teacher:
-        return Teacher(self.engine, self.prompts, self.progress)
-
-    @cached_property
-    def embed(self) -> Embed:
-        return embedder(self.settings.models.embedder, self.progress)
-
-    @cached_property
-    def student(self) -> Path:
-        return checkpoint_folder(self.settings.models.student, self.progress)
-
-    def student_engine(self, adapter: str | None) -> Engine:
-        """The student under one of the run's adapters, or as it came."""
-        from adhere.engines.transformers import TransformersEngine
-
-        folder = self.run / adapter if adapter else None
-        engine = TransformersEngine(self.settings.models.student, folder, self.progress)
-        return Cached(engine, self.run / "cache.sqlite", self.progress)
 
 
 def _ingest(bench: Bench, folder: Path) -> Outcome:

@@ -1,35 +1,15 @@
-"""The command line: `adhere run` for everything, and one command for each stage.
+"""`adhere run` for everything, one command for each stage, and how a run stands.
 
-Flags are made from `adhere.settings`. What a flag changes is written into the run's
-`run.toml`, so that the file always says what the run is. Nothing heavy is imported
-before a command starts to work.
+What a flag changes is written into the run's `run.toml`, so that the file always says
+what the run is.
 """
 
-import os
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
-from pydantic import ValidationError
-
-from adhere.errors import AdhereError, InputError
-from adhere.settings import Choices, RunSettings, explain
-
-RUN_FILE = "run.toml"
-_INTERRUPTED = 130
-
-app = App(
-    name="adhere",
-    help="Align a language model to the values in your documents, and prove how far it follows.",
-    help_format="plaintext",
-)
-
-Flags = Annotated[Choices | None, Parameter(name="*")]
-Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative=())]
-Flag = Annotated[bool, Parameter(negative=())]
+from adhere.cli.common import RUN_FILE, Flag, Flags, Quiet, app, errors_in_words, merged, saved
+from adhere.errors import InputError
+from adhere.settings import Choices, RunSettings
 
 
 @app.command
@@ -53,7 +33,7 @@ def run(
     quiet
         Say nothing but errors and the result.
     """
-    with _errors_in_words():
+    with errors_in_words():
         folder, found = _open_run(sources, out, settings)
         if dry_run:
             _forecast(folder, found)
@@ -73,7 +53,7 @@ def status(run: Path) -> None:
     run
         The run's folder.
     """
-    with _errors_in_words():
+    with errors_in_words():
         from rich.console import Console
         from rich.table import Table
 
@@ -81,7 +61,7 @@ def status(run: Path) -> None:
         from adhere.progress import duration
 
         table = Table("stage", "state", "made", "took", title=str(run), title_justify="left")
-        for standing in standings(run, _saved(run)):
+        for standing in standings(run, saved(run)):
             made = standing.manifest
             row = (describe(made), duration(made.seconds)) if made else ("", "")
             table.add_row(standing.stage, standing.state, *row)
@@ -97,10 +77,10 @@ def chat(run: Path) -> None:
     run
         The run's folder, with `dpo` done.
     """
-    with _errors_in_words():
+    with errors_in_words():
         from adhere.chat import converse
 
-        converse(run, _saved(run))
+        converse(run, saved(run))
 
 
 def _stage_command(name: str, does: str) -> Callable[..., None]:
@@ -111,8 +91,8 @@ def _stage_command(name: str, does: str) -> Callable[..., None]:
         again: Flag = False,
         quiet: Quiet = False,
     ) -> None:
-        with _errors_in_words():
-            found = _merged(_saved(run), settings)
+        with errors_in_words():
+            found = merged(saved(run), settings)
             found.write(run / RUN_FILE)
             _run(run, found, [name], again=again, quiet=quiet)
 
@@ -148,37 +128,6 @@ for _name, _does in _STAGES.items():
     app.command(_stage_command(_name, _does), name=_name)
 
 
-def main() -> None:
-    """The entry point of the `adhere` command."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    try:
-        app(sys.argv[1:], print_error=False, exit_on_error=False, result_action="return_none")
-    except CycloptsError as error:
-        cause = error.__cause__
-        said = explain(cause, "flags") if isinstance(cause, ValidationError) else str(error)
-        _fail(f"{said} `adhere --help` lists what there is.", 2)
-
-
-@contextmanager
-def _errors_in_words() -> Generator[None]:
-    """One sentence instead of a traceback for what the user can put right."""
-    try:
-        yield
-    except AdhereError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}. Finished stages are kept.", 2)
-    except KeyboardInterrupt:
-        _fail("Interrupted. Everything finished is kept; the same command goes on.", _INTERRUPTED)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"adhere: {message}", file=sys.stderr)
-    sys.exit(code)
-
-
 def _open_run(
     sources: tuple[Path, ...], out: Path | None, flags: Choices | None
 ) -> tuple[Path, RunSettings]:
@@ -188,27 +137,13 @@ def _open_run(
     first = sources[0] if sources else out
     assert first is not None
     if len(sources) <= 1 and (first / RUN_FILE).exists():
-        return first, _merged(_saved(first), flags)
+        return first, merged(saved(first), flags)
     folder = out or Path("runs") / first.stem
     if first.suffix == ".toml":
-        return folder, _merged(RunSettings.read(first), flags)
+        return folder, merged(RunSettings.read(first), flags)
     before = RunSettings.read(folder / RUN_FILE) if (folder / RUN_FILE).exists() else RunSettings()
     documents = tuple(str(source) for source in sources)
-    return folder, _merged(before.merge({"documents": documents}, "documents"), flags)
-
-
-def _saved(run: Path) -> RunSettings:
-    if not (run / RUN_FILE).exists():
-        raise InputError(
-            f"{run}: no run here (no {RUN_FILE}); start one with "
-            f"`adhere run DOCUMENTS --out {run}`."
-        )
-    return RunSettings.read(run / RUN_FILE)
-
-
-def _merged(saved: RunSettings, flags: Choices | None) -> RunSettings:
-    given: dict[str, Any] = flags.model_dump(exclude_unset=True) if flags else {}
-    return saved.merge(given, "flags")
+    return folder, merged(before.merge({"documents": documents}, "documents"), flags)
 
 
 def _run(

@@ -1,0 +1,66 @@
+"""What the stages of one run work with: its folder, its settings, its models."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from adhere.embedding import Embed, embedder
+from adhere.engines import open_engine
+from adhere.engines.base import Engine
+from adhere.engines.cached import Cached
+from adhere.models import checkpoint_folder
+from adhere.progress import Progress
+from adhere.prompts import Prompts
+from adhere.settings import RunSettings
+from adhere.store import read_records
+from adhere.teacher import Teacher
+
+T = TypeVar("T")
+
+
+class Bench:
+    """What the stages of one run work with; models are opened when first used."""
+
+    def __init__(self, run: Path, settings: RunSettings, progress: Progress) -> None:
+        self.run = run
+        self.settings = settings
+        self.progress = progress
+        self.prompts = Prompts(run / "prompts", settings.models.style)
+
+    def read(self, name: str, kind: type[T]) -> list[T]:
+        return read_records(self.run / name, kind)
+
+    def check(self) -> None:
+        """Raise now what would otherwise be found after an hour.
+
+        Unknown or unreachable models, missing packages; weights are fetched here.
+        """
+        self.engine.check()
+        for name in (self.settings.models.student, self.settings.models.embedder):
+            checkpoint_folder(name, self.progress)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The teacher's engine behind the run's cache of completions."""
+        engine = open_engine(self.settings.models.teacher, self.progress)
+        return Cached(engine, self.run / "cache.sqlite", self.progress)
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        return Teacher(self.engine, self.prompts, self.progress)
+
+    @cached_property
+    def embed(self) -> Embed:
+        return embedder(self.settings.models.embedder, self.progress)
+
+    @cached_property
+    def student(self) -> Path:
+        return checkpoint_folder(self.settings.models.student, self.progress)
+
+    def student_engine(self, adapter: str | None) -> Engine:
+        """The student under one of the run's adapters, or as it came."""
+        from adhere.engines.transformers import TransformersEngine
+
+        folder = self.run / adapter if adapter else None
+        engine = TransformersEngine(self.settings.models.student, folder, self.progress)
+        return Cached(engine, self.run / "cache.sqlite", self.progress)

@@ -1,0 +1,75 @@
+"""What every command shares: the app, its flags, a run's settings, errors in one sentence.
+
+Nothing heavy is imported before a command starts to work.
+"""
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
+
+from adhere.errors import AdhereError, InputError
+from adhere.settings import Choices, RunSettings, explain
+
+RUN_FILE = "run.toml"
+_INTERRUPTED = 130
+
+app = App(
+    name="adhere",
+    help="Align a language model to the values in your documents, and prove how far it follows.",
+    help_format="plaintext",
+)
+
+Flags = Annotated[Choices | None, Parameter(name="*")]
+Flag = Annotated[bool, Parameter(negative=())]
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative=())]
+
+
+def main() -> None:
+    """The entry point of the `adhere` command."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(sys.argv[1:], print_error=False, exit_on_error=False, result_action="return_none")
+    except CycloptsError as error:
+        cause = error.__cause__
+        said = explain(cause, "flags") if isinstance(cause, ValidationError) else str(error)
+        fail(f"{said} `adhere --help` lists what there is.", 2)
+
+
+@contextmanager
+def errors_in_words() -> Generator[None]:
+    """One sentence instead of a traceback for what the user can put right."""
+    try:
+        yield
+    except AdhereError as error:
+        fail(str(error), error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror or error}. Finished stages are kept.", 2)
+    except KeyboardInterrupt:
+        fail("Interrupted. Everything finished is kept; the same command goes on.", _INTERRUPTED)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    print(f"adhere: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def saved(run: Path) -> RunSettings:
+    if not (run / RUN_FILE).exists():
+        raise InputError(
+            f"{run}: no run here (no {RUN_FILE}); start one with "
+            f"`adhere run DOCUMENTS --out {run}`."
+        )
+    return RunSettings.read(run / RUN_FILE)
+
+
+def merged(saved: RunSettings, flags: Choices | None) -> RunSettings:
+    given: dict[str, Any] = flags.model_dump(exclude_unset=True) if flags else {}
+    return saved.merge(given, "flags")
