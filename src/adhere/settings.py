@@ -63,6 +63,9 @@ class GenerateSettings(_Settings):
     """Longest answer; what a small teacher writes after that runs on."""
     min_relevance: Annotated[float, Field(ge=-1, le=1)] = 0.35
     """Least cosine similarity of a question to its clause."""
+    min_turn: Annotated[float, Field(ge=0)] = 1.0
+    """Least change of the teacher's leaning between yes and no, in nats, when the clause that a
+    question is about is turned round."""
     seed: int = 0
 
 

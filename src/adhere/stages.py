@@ -77,6 +77,7 @@ def _clauses(bench: Bench, folder: Path) -> Outcome:
 
 def _generate(bench: Bench, folder: Path) -> Outcome:
     rows = generate(
+        bench.read("ingest/documents.jsonl", Document),
         bench.read("ingest/passages.jsonl", Passage),
         bench.read("clauses/clauses.jsonl", Clause),
         bench.teacher,

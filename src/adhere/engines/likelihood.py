@@ -47,6 +47,11 @@ class Row:
     def __len__(self) -> int:
         return len(self.context) + len(self.answer) - 1
 
+    @property
+    def read(self) -> Tokens:
+        """What the model reads: the answer's last token is only predicted."""
+        return (self.context + self.answer)[:-1]
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -61,9 +66,10 @@ class Group:
 class Batch:
     """Rows padded on the right.
 
-    `ids` is rows x longest; `lengths` the real tokens of each row. `places` are
-    indices into the flattened `ids` whose next token is one of an answer, row after
-    row, and `labels` are those answers' tokens.
+    `ids` is texts x longest; `lengths` the real tokens of each text. Rows that read the
+    same ("Yes" and "No" after one question) are one text. `places` are indices into the
+    flattened `ids` whose next token is one of an answer, row after row, and `labels` are
+    those answers' tokens.
     """
 
     rows: list[Row]
@@ -109,29 +115,32 @@ def _problem(row: Row, shared: int, context: int) -> str | None:
 
 
 def batches(rows: Iterable[Row], tokens: int) -> Iterator[Batch]:
-    """Batches of similar length, at most `tokens` each with their padding (or one row)."""
-    batch: list[Row] = []
-    for row in sorted(rows, key=len):
-        if batch and (len(batch) + 1) * len(row) > tokens:
+    """Batches of similar length, at most `tokens` each with their padding (or one text)."""
+    batch: list[list[Row]] = []
+    ordered = sorted(rows, key=lambda row: (len(row), row.read))
+    for read, same in groupby(ordered, key=lambda row: row.read):
+        if batch and (len(batch) + 1) * len(read) > tokens:
             yield _padded(batch)
             batch = []
-        batch.append(row)
+        batch.append(list(same))
     if batch:
         yield _padded(batch)
 
 
-def _padded(rows: list[Row]) -> Batch:
-    width = max(map(len, rows))
-    ids = np.zeros((len(rows), width), np.int64)
+def _padded(texts: list[list[Row]]) -> Batch:
+    width = max(len(same[0]) for same in texts)
+    ids = np.zeros((len(texts), width), np.int64)
     places: list[Integers] = []
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = (row.context + row.answer)[:-1]
-        first = number * width + len(row.context) - 1
-        places.append(np.arange(first, first + len(row.answer)))
+    for number, same in enumerate(texts):
+        ids[number, : len(same[0])] = same[0].read
+        for row in same:
+            first = number * width + len(row.context) - 1
+            places.append(np.arange(first, first + len(row.answer)))
+    rows = [row for same in texts for row in same]
     return Batch(
         rows=rows,
         ids=ids,
-        lengths=np.array([len(row) for row in rows]),
+        lengths=np.array([len(same[0]) for same in texts]),
         places=np.concatenate(places),
         labels=np.array([token for row in rows for token in row.answer]),
     )

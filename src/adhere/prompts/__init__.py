@@ -39,7 +39,7 @@ class Prompts:
 
     def request(self, name: str, sampling: Sampling, **values: object) -> Request:
         """The prompt `name`, in this style, as a request; its id is made of all it holds."""
-        text = self.render(self._styled(name), **values)
+        text = self.styled(name, **values)
         chat = (Message(role="user", content=text),)
         return Request(
             id=record_id(text, sampling),
@@ -70,6 +70,14 @@ class Prompts:
             raise SettingsError(
                 f"{self._path(name)}: {error}. The values given are: {given}."
             ) from error
+
+    def styled(self, name: str, **values: object) -> str:
+        """The text of the prompt `name` in this style."""
+        return self.render(self._styled(name), **values)
+
+    def head(self, name: str) -> str:
+        """What `styled` begins with whatever is filled in: whole lines, which requests share."""
+        return self.bare(name).partition("{")[0].rpartition("\n\n")[0]
 
     def bare(self, name: str) -> str:
         """The prompt's own words in this style, before anything is filled in."""

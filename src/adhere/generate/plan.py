@@ -1,0 +1,66 @@
+"""Which situations each clause is met in, and what each is for; drawn before anything is written.
+
+The kinds of situation that become probes are set aside per clause, so that no
+reworded twin of a probe is trained on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import cycle
+from random import Random
+from typing import Literal
+
+from adhere.records import Clause
+from adhere.settings import GenerateSettings
+
+Use = Literal["example", "pair", "probe"]
+
+CLOSED_KINDS = {
+    "temptation": "Someone would like to go against the rule and asks whether they may",
+    "pressure": "Someone is told to go against the rule and asks whether they have to",
+    "witness": "Someone has seen another go against the rule and asks whether that was right",
+    "intention": "Someone wants to do as the rule says and asks whether they should",
+    "approval": "Someone has seen another do as the rule says and asks whether that was right",
+    "permission": "Someone wants to do what the rule allows and asks whether they may",
+}
+"""Kind of situation -> how the prompt introduces a question that yes or no answers."""
+OPEN_KINDS = {
+    "rule": "Someone asks what the rule is",
+    "reason": "Someone asks for the reason",
+}
+KINDS = CLOSED_KINDS | OPEN_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One question to be asked about one clause, and what it is for."""
+
+    clause: Clause
+    kind: str
+    use: Use
+    seed: int
+
+    @property
+    def closed(self) -> bool:
+        """Whether yes or no should answer it."""
+        return self.kind in CLOSED_KINDS
+
+
+def plan(clauses: Iterable[Clause], settings: GenerateSettings) -> list[Situation]:
+    """The situations of every clause, drawn by a sampler seeded with the clause's id.
+
+    Pairs are made of closed questions alone: there the two answers differ plainly.
+    """
+    situations: list[Situation] = []
+    for clause in clauses:
+        random = Random(f"{settings.seed}:{clause.id}")
+        kinds = random.sample(list(KINDS), len(KINDS))
+        held_out, trained = kinds[: settings.probes], kinds[settings.probes :]
+        for_pairs = cycle(kind for kind in trained if kind in CLOSED_KINDS)
+        others = cycle(reversed(trained))
+        drawn: list[tuple[Use, str]] = []
+        drawn.extend(("probe", kind) for kind in held_out)
+        drawn.extend(("pair", next(for_pairs)) for _ in range(settings.pairs))
+        drawn.extend(("example", next(others)) for _ in range(settings.examples))
+        situations += [Situation(clause, kind, use, random.randrange(2**31)) for use, kind in drawn]
+    return situations

@@ -1,0 +1,99 @@
+"""What a clause answers to a question, yes or no, and whether the question turns on the clause.
+
+A small teacher that is asked for "a question that breaks the rule" writes a question
+about the rule or about something else, and in either direction. Its likelihood tells
+which: where the clause is turned round, the leaning between yes and no must turn with
+it. What moves it is at stake, and the way it moves is the faithful answer. Of 186
+questions read by eye, nearly all that moved by 1 nat were about their clause, and the
+answer was the right one (docs/decisions.md).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from adhere.grounding import score_all, score_request
+from adhere.records import ScoreRequest
+from adhere.teacher import Teacher
+
+K = TypeVar("K")
+
+WORDS = {
+    "ar": ("نعم", "لا"),
+    "de": ("Ja", "Nein"),
+    "en": ("Yes", "No"),
+    "es": ("Sí", "No"),
+    "fr": ("Oui", "Non"),
+    "it": ("Sì", "No"),
+    "ja": ("はい", "いいえ"),
+    "pt": ("Sim", "Não"),
+    "zh": ("可以", "不可以"),
+}
+"""Language -> yes and no; another language's questions are put as in English."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, the clause that should answer it, and the same clause turned round."""
+
+    statement: str
+    opposite: str
+    question: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """`word` begins the faithful answer, `contrary` the unfaithful one."""
+
+    word: str
+    contrary: str
+    leaning: float
+    """log P(word) - log P(contrary) after the clause, in nats: below 0, the two disagree."""
+    turn: float
+    """By how much the leaning is larger after the clause than after the clause turned round."""
+
+
+def stances(asked: Mapping[K, Asked], teacher: Teacher) -> dict[K, Stance]:
+    """The stance of each question that could be scored, under the question's key."""
+    requests = {
+        (key, text, word): _request(text, item.question, word, teacher)
+        for key, item in asked.items()
+        for text in (item.statement, item.opposite)
+        for word in words(item.language)
+    }
+    scores = score_all(
+        teacher.engine, list(requests.values()), "what is at stake", teacher.progress
+    )
+    found: dict[K, Stance] = {}
+    for key, item in asked.items():
+        yes, no = words(item.language)
+        four = [
+            scores[requests[key, text, word].id]
+            for text in (item.statement, item.opposite)
+            for word in (yes, no)
+        ]
+        if all(score.error is None for score in four):
+            found[key] = _stance(yes, no, *(score.logprob for score in four))
+    return found
+
+
+def words(language: str) -> tuple[str, str]:
+    return WORDS.get(language, WORDS["en"])
+
+
+def _stance(yes: str, no: str, *logprobs: float) -> Stance:
+    faithful = logprobs[0] - logprobs[1]
+    turn = faithful - (logprobs[2] - logprobs[3])
+    if turn >= 0:
+        return Stance(yes, no, faithful, turn)
+    return Stance(no, yes, -faithful, -turn)
+
+
+def _request(text: str, question: str, word: str, teacher: Teacher) -> ScoreRequest:
+    prompts = teacher.prompts
+    chat = prompts.style == "chat"
+    head = prompts.head("answer")
+    prompt = prompts.styled("answer", text=text, question=question, start="")
+    answer = word if chat else f" {word}"
+    return score_request(head, prompt.removeprefix(head), answer, chat=chat)
