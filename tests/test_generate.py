@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -12,24 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from adhere.generate import (
-    KINDS,
-    Generated,
-    Situation,
-    find_questions,
-    generate,
-    plan,
-    relevant,
-    runs,
-    turn_round,
-    whole_sentences,
-)
+from adhere.errors import SettingsError
+from adhere.generate import KINDS, Generated, generate
+from adhere.generate.answers import whole_sentences
+from adhere.generate.opposites import turn_round
+from adhere.generate.plan import CLOSED_KINDS, Situation, plan
+from adhere.generate.questions import Question, Source, at_stake, find_questions, relevant
+from adhere.generate.replies import runs
+from adhere.generate.stance import Asked, Stance, stances
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
-from adhere.records import Completion, Passage
+from adhere.records import Completion, Document, Passage, Request, Score
 from adhere.settings import GenerateSettings
 from adhere.teacher import Teacher
 
+DOCUMENT = Document(
+    id="doc", name="code.md", format="md", sha256="0", text="Crew must rest. Guests may row twice."
+)
 PASSAGE = passage("p", "Crew must rest. Guests may row twice.")
 RULE = replace(clause("rest", "p"), statement="Crew must rest.")
 NAMES = st.lists(st.text("abcdef", min_size=1, max_size=4), min_size=1, max_size=6, unique=True)
@@ -40,8 +40,21 @@ def embed(texts: Sequence[str]) -> NDArray[np.float64]:
     return np.array([[0.0, 1.0] if "cheese" in text else [1.0, 0.0] for text in texts])
 
 
+class Decided(FakeEngine):
+    """Says yes to what the clause asks, and no where the clause is turned round."""
+
+    def score(self, requests):
+        requests = list(requests)
+        self.scored += requests
+        for request in reversed(requests):
+            text = (request.prefix + request.prompt).rpartition("Text: ")[2]
+            yes = "need not" not in text and "cheese" not in text
+            likely = request.answer.strip() == ("Yes" if yes else "No")
+            yield Score(id=request.id, logprob=-0.2 if likely else -1.7, tokens=1)
+
+
 def teacher(reply: Callable[[str], str | None]) -> Teacher:
-    return Teacher(FakeEngine("teacher", reply), Prompts(), NoProgress())
+    return Teacher(Decided("teacher", reply), Prompts(), NoProgress())
 
 
 def good_reply(prompt: str) -> str:
@@ -49,15 +62,23 @@ def good_reply(prompt: str) -> str:
     last = prompt.splitlines()
     if prompt.endswith("Opposite:"):
         return "Crew need not rest."
-    if prompt.endswith("Answer:"):
-        return f"Look: {last[-3].removeprefix('Text: ')}"
-    return f"Is it I who {last[-1].split()[-1]} of rest?"
+    if last[-1].startswith("Answer:"):
+        return f"look: {last[-3].removeprefix('Text: ')}"
+    return f"Is it I who {last[-1].split()[-1]} of rest, {len(last[-1])}?"
 
 
 def generated(reply: Callable[[str], str | None], **choices: float) -> Generated:
     return generate(
-        [PASSAGE], [RULE], teacher(reply), embed, GenerateSettings.model_validate(choices)
+        [DOCUMENT],
+        [PASSAGE],
+        [RULE],
+        teacher(reply),
+        embed,
+        GenerateSettings.model_validate(choices),
     )
+
+
+SOURCE = Source.of([DOCUMENT], [PASSAGE], {"rest": "Crew need not rest."})
 
 
 COUNTS = st.builds(
@@ -84,6 +105,7 @@ def test_the_kinds_of_probes_are_never_trained_on(
         uses = [one.use for one in own]
         assert uses.count("example") == settings.examples
         assert uses.count("pair") == settings.pairs
+        assert {one.kind for one in own if one.use == "pair"} <= set(CLOSED_KINDS)
 
 
 @given(names=NAMES, settings=COUNTS, seed=st.integers())
@@ -102,17 +124,22 @@ def test_another_seed_is_another_plan() -> None:
 
 
 def test_every_situation_becomes_a_row() -> None:
-    rows = generated(good_reply, examples=3, pairs=2, probes=2)
-    assert (len(rows.examples), len(rows.pairs), len(rows.probes)) == (3, 2, 2)
+    rows = generated(good_reply, examples=8, pairs=2, probes=3)
+    assert (len(rows.examples), len(rows.pairs), len(rows.probes)) == (8, 2, 3)
     assert not rows.dropped
     [first, *_] = rows.pairs
     assert first.question.startswith("Is it I who")
-    assert first.chosen == "Look: Crew must rest."
-    assert first.rejected == "Look: Crew need not rest."
-    assert {probe.contrast for probe in rows.probes} == {"Look: Crew need not rest."}
-    assert {probe.reference for probe in rows.probes} == {"Look: Crew must rest."}
-    # An example rests on the whole passage, as in the paper.
-    assert {row.answer for row in rows.examples} == {f"Look: {PASSAGE.text}"}
+    assert first.chosen == "Yes, look: Crew must rest."
+    assert first.rejected == "No, look: Crew need not rest."
+    for probe in rows.probes:
+        closed = probe.kind in CLOSED_KINDS
+        assert probe.reference == ("Yes, " if closed else "") + "look: Crew must rest."
+        assert probe.contrast == ("No, " if closed else "") + "look: Crew need not rest."
+    # An example rests on the whole passage, as in the paper; an open one begins as it likes.
+    assert {row.answer for row in rows.examples} == {
+        f"Yes, look: {PASSAGE.text}",
+        f"look: {PASSAGE.text}",
+    }
 
 
 def test_every_row_remembers_where_it_comes_from() -> None:
@@ -130,9 +157,10 @@ def test_every_row_remembers_where_it_comes_from() -> None:
 
 
 def test_questions_are_sampled_with_a_seed_of_their_own() -> None:
-    engine = FakeEngine("teacher", good_reply)
+    engine = Decided("teacher", good_reply)
     settings = GenerateSettings(temperature=0.9)
-    generate([PASSAGE], [RULE], Teacher(engine, Prompts(), NoProgress()), embed, settings)
+    asking = Teacher(engine, Prompts(), NoProgress())
+    generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, settings)
     sampled = [request.sampling for request in engine.asked if request.sampling.temperature]
     assert {sampling.temperature for sampling in sampled} == {0.9}
     assert len({sampling.seed for sampling in sampled}) == len(sampled) == 7
@@ -142,19 +170,22 @@ def test_two_answers_that_are_the_same_make_no_pair() -> None:
     def reply(prompt: str) -> str:
         return "Crew must REST" if prompt.endswith("Answer:") else good_reply(prompt)
 
-    rows = generated(lambda prompt: reply(prompt) + ("." if "need not" in prompt else ""), pairs=2)
-    assert not rows.pairs
-    assert {probe.contrast for probe in rows.probes} == {None}
+    def dotted(prompt: str) -> str:
+        return reply(prompt) + ("." if "need not" in prompt else "")
+
+    rows = generated(dotted, probes=3, seed=4)
+    for probe in rows.probes:  # an open question's two answers may be the same, word for word
+        assert (probe.contrast is None) == (probe.kind not in CLOSED_KINDS)
     same = [drop for drop in rows.dropped if drop.reason == "both answers are the same"]
-    assert len(same) == 4
+    assert len(same) == sum(probe.contrast is None for probe in rows.probes) > 0
 
 
 @pytest.mark.parametrize(
     ("fails", "reason", "times", "left"),
     [
         ("Opposite:", "no opposite", 1, (3, 0, 2)),
-        ("Answer:", "no answer", 7 + 4, (0, 0, 0)),
-        ("Someone asks", "no question", None, None),
+        ("Answer:", "no answer", 7, (0, 0, 0)),
+        ("Someone", "no question", None, None),
     ],
 )
 def test_a_failure_is_dropped_with_the_engines_words(
@@ -175,16 +206,18 @@ def test_a_failure_is_dropped_with_the_engines_words(
 
 
 def test_an_empty_reply_is_a_failure() -> None:
-    rows = generated(lambda prompt: " \n" if prompt.endswith("Answer:") else good_reply(prompt))
+    rows = generated(lambda prompt: " \n" if "\nAnswer:" in prompt[-20:] else good_reply(prompt))
     assert {drop.detail for drop in rows.dropped} == {"the reply was empty"}
 
 
 def test_questions_off_the_clause_are_dropped_and_asked_again() -> None:
     rows = generated(
-        lambda prompt: "Is there cheese?" if "has seen something:" in prompt[-25:] else None
+        lambda prompt: "Is there cheese?" if "asks what the rule is:" in prompt[-25:] else None,
+        examples=8,
     )
     off = [drop for drop in rows.dropped if drop.reason == "question off the clause"]
-    assert [drop.detail for drop in off] == ["0.00: Is there cheese?"] * 3
+    assert {drop.detail for drop in off} == {"0.00: Is there cheese?"}
+    assert len(off) % 3 == 0
     assert relevant([], embed, 0.5) == ([], [])
 
 
@@ -192,7 +225,7 @@ def test_a_second_sample_may_be_better() -> None:
     replies = iter(["Is there cheese?", "When must the crew rest?"])
     asking = teacher(lambda _: next(replies))
     found, rejected = find_questions(
-        [Situation(RULE, "rule", "probe", 10)], {"p": PASSAGE}, asking, embed, GenerateSettings()
+        [Situation(RULE, "rule", "probe", 10)], SOURCE, asking, embed, GenerateSettings()
     )
     assert [question.text for question in found] == ["When must the crew rest?"]
     assert found[0].request.sampling.seed == 11
@@ -201,7 +234,7 @@ def test_a_second_sample_may_be_better() -> None:
 
 
 def test_a_question_copied_from_the_prompt_is_dropped() -> None:
-    copied = "Why does the Night Clinic let people sit in its waiting room who are not patients?"
+    copied = "Why does the Night Clinic keep its waiting room open to people who are not ill?"
     assert runs(copied) & runs(Prompts().bare("question"))
     rows = generated(
         lambda prompt: copied if prompt.splitlines()[-1].startswith("Someone") else "x"
@@ -235,22 +268,19 @@ def test_whole_sentences_only(text: str, finish: str, most: int, expected: str) 
 
 
 def test_an_answer_cut_in_its_first_sentence_is_dropped_as_unfinished() -> None:
-    class Cut(FakeEngine):
+    class Cut(Decided):
         def complete(self, requests):
             for one in super().complete(requests):
-                yield replace(one, finish="length") if one.text.startswith("Look") else one
+                yield replace(one, finish="length") if one.text.startswith("look") else one
 
     engine = Cut("teacher", good_reply)
-    rows = generate(
-        [PASSAGE], [RULE], Teacher(engine, Prompts(), NoProgress()), embed, GenerateSettings()
-    )
+    asking = Teacher(engine, Prompts(), NoProgress())
+    rows = generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, GenerateSettings())
     unfinished = [drop for drop in rows.dropped if drop.reason == "unfinished answer"]
-    assert {drop.detail for drop in unfinished} == {
-        "Look: Crew must rest.",
-        "Look: Crew need not rest.",
-    }
+    assert {drop.detail for drop in unfinished} == {"look: Crew must rest."}
     # The examples' answers have two sentences, of which the first is whole.
-    assert {row.answer for row in rows.examples} == {"Look: Crew must rest."}
+    assert rows.examples
+    assert {row.answer.rpartition(", ")[2] for row in rows.examples} == {"look: Crew must rest."}
 
 
 def test_a_clause_without_headings_still_has_a_place() -> None:
@@ -259,5 +289,87 @@ def test_a_clause_without_headings_still_has_a_place() -> None:
         id="p", document="doc", text="Crew must rest.", start=0, end=15, headings=("Code", "Rest")
     )
     for one, place in ((PASSAGE, "the document"), (headed, "Code, Rest")):
-        generate([one], [RULE], Teacher(engine, Prompts(), NoProgress()), embed, GenerateSettings())
+        asking = Teacher(engine, Prompts(), NoProgress())
+        generate([DOCUMENT], [one], [RULE], asking, embed, GenerateSettings())
         assert any(f"Rule ({place}): Crew" in str(request.prompt) for request in engine.asked)
+
+
+def question(text: str, kind: str = "temptation") -> Question:
+    return Question(Situation(RULE, kind, "pair", 0), text, Request(id=text, prompt=text))
+
+
+def test_what_the_clause_decides_is_at_stake() -> None:
+    questions = [question("May I rest?"), question("Is there cheese?"), question("Why?", "reason")]
+    kept, dropped = at_stake(questions, SOURCE, teacher(good_reply), 1.0)
+    assert [one.text for one in kept] == ["May I rest?", "Why?"]
+    assert kept[0].stance == Stance("Yes", "No", leaning=1.5, turn=3.0)
+    assert kept[1].stance is None
+    assert [(drop.reason, drop.detail) for drop in dropped] == [
+        ("not at stake", "0.0: Is there cheese?")
+    ]
+
+
+def test_a_clause_without_an_opposite_decides_nothing_and_loses_no_question() -> None:
+    source = Source.of([DOCUMENT], [PASSAGE], {})
+    kept, dropped = at_stake([question("Is there cheese?")], source, teacher(good_reply), 1.0)
+    assert [one.stance for one in kept] == [None]
+    assert not dropped
+
+
+def test_a_question_that_cannot_be_scored_is_dropped_by_name() -> None:
+    engine = FakeEngine("teacher", good_reply)
+    engine.unscorable = "yes"
+    asking = Teacher(engine, Prompts(), NoProgress())
+    kept, dropped = at_stake([question("May I rest?")], SOURCE, asking, 1.0)
+    assert not kept
+    assert [(drop.reason, drop.detail) for drop in dropped] == [
+        ("could not be scored", "May I rest?")
+    ]
+
+
+def test_a_leaning_that_turns_but_stays_on_the_other_side_is_not_at_stake() -> None:
+    class Stubborn(FakeEngine):
+        def score(self, requests):
+            for request in requests:
+                less = 0.0 if "need not" in request.prompt else 2.0
+                no = request.answer.strip() == "No"
+                yield Score(id=request.id, logprob=-0.1 if no else less - 5.0, tokens=1)
+
+    asking = Teacher(Stubborn("teacher", good_reply), Prompts(), NoProgress())
+    kept, [drop] = at_stake([question("May I rest?")], SOURCE, asking, 1.0)
+    assert not kept
+    assert (drop.reason, drop.detail) == ("not at stake", "2.0: May I rest?")
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("fr", ("Oui", "Non")), ("en", ("Yes", "No")), ("xx", ("Yes", "No"))]
+)
+def test_a_stance_speaks_the_language_of_the_document(
+    language: str, words: tuple[str, str]
+) -> None:
+    engine = FakeEngine("teacher")
+    asked = Asked("Crew must rest.", "Crew need not rest.", "May I?", language)
+    stances({"q": asked}, Teacher(engine, Prompts(), NoProgress()))
+    assert {request.answer.strip() for request in engine.scored} == set(words)
+    # All that is the same in every request is the prefix, which an engine computes once.
+    [prefix] = {request.prefix for request in engine.scored}
+    assert Prompts().bare("answer").startswith(prefix)
+    assert {request.prompt for request in engine.scored} == {
+        f"\n\nText: {text}\nQuestion: May I?\nAnswer:"
+        for text in ("Crew must rest.", "Crew need not rest.")
+    }
+
+
+@pytest.mark.parametrize("text", ["I want a gift.", "Tell me what to do"])
+def test_what_asks_nothing_is_no_question(text: str) -> None:
+    rows = generated(
+        lambda prompt: text if ": " not in prompt.splitlines()[-1] else good_reply(prompt)
+    )
+    assert {drop.reason for drop in rows.dropped} >= {"not a question"}
+
+
+def test_a_prompt_of_the_users_must_leave_room_for_the_stance(tmp_path: Path) -> None:
+    (tmp_path / "answer.md").write_text("Text: {{ text }}\nQuestion: {{ question }}\nAnswer:")
+    asking = Teacher(Decided("teacher", good_reply), Prompts(tmp_path), NoProgress())
+    with pytest.raises(SettingsError, match=r"answer\.md: the prompt must end with"):
+        generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, GenerateSettings())

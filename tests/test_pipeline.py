@@ -16,7 +16,6 @@ from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import InputError, SettingsError
 from adhere.pipeline import describe, run_stages, standings
 from adhere.progress import NoProgress
-from adhere.records import Completion, Request
 from adhere.settings import RunSettings
 from adhere.stages import STAGES
 from adhere.store import Manifest, folder_hashes, read_manifest
@@ -57,13 +56,14 @@ def state(run: Path, settings: RunSettings, stage: str) -> str:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids (behind the cache, they are its keys) of all that the scripted engine is asked."""
     ids: list[str] = []
-    answer = ScriptedEngine._answer
+    for name in ("_answer", "_likelihood"):
+        reply = getattr(ScriptedEngine, name)
 
-    def remember(self: ScriptedEngine, request: Request) -> Completion:
-        ids.append(request.id)
-        return answer(self, request)
+        def remember(self: ScriptedEngine, request: Any, reply: Any = reply) -> Any:
+            ids.append(request.id)
+            return reply(self, request)
 
-    monkeypatch.setattr(ScriptedEngine, "_answer", remember)
+        monkeypatch.setattr(ScriptedEngine, name, remember)
     return ids
 
 

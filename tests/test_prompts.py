@@ -18,7 +18,7 @@ VALUES = {
         "place": "Code, Rest",
         "opening": "Someone is tempted",
     },
-    "answer": {"text": "Crew must rest.", "question": "May I go on?"},
+    "answer": {"text": "Crew must rest.", "question": "May I go on?", "start": "No,"},
     "judge_pairwise": {"passage": "P.", "question": "Q?", "first": "1.", "second": "2."},
     "retrieved": {"passages": ["One.", "Two."]},
 }
@@ -45,13 +45,15 @@ def test_a_prompt_holds_what_it_was_given(name: str) -> None:
 @pytest.mark.parametrize("name", list(STYLED))
 def test_a_continued_prompt_ends_where_the_teacher_goes_on(name: str) -> None:
     text = Prompts().render(name, **VALUES[name])
-    assert text.endswith(":")
+    assert text.endswith((":", "Answer: No,"))
     assert text == text.strip()
 
 
 def test_a_value_that_we_do_not_give_is_named_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "answer.md").write_text("{{ passage }}")
-    with pytest.raises(SettingsError, match=r"answer\.md: 'passage' is undefined.*question, text"):
+    with pytest.raises(
+        SettingsError, match=r"answer\.md: 'passage' is undefined.*question, start, text"
+    ):
         Prompts(tmp_path).render("answer", **VALUES["answer"])
 
 

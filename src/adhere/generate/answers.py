@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from adhere.errors import SettingsError
 from adhere.generate.questions import Question
 from adhere.generate.replies import drop, failed, runs, said
 from adhere.records import Completion, Dropped, Request, Sampling
@@ -41,6 +42,7 @@ def answer(
         )
         for question, basis in bases.items()
     }
+    _check_openings(requests, bases)
     replies = teacher.ask(requests, what)
     examples = runs(teacher.prompts.bare("answer"))
     found: dict[Question, Reply] = {}
@@ -58,6 +60,17 @@ def answer(
         else:
             dropped.append(failed(clause, "no answer", reply))
     return found, dropped
+
+
+def _check_openings(requests: Mapping[Question, Request], bases: Mapping[Question, Basis]) -> None:
+    """A user's own prompt may have forgotten the word that the answer is to begin with."""
+    for question, request in requests.items():
+        opening = _opening(bases[question])
+        if isinstance(request.prompt, str) and not request.prompt.endswith(opening):
+            raise SettingsError(
+                'answer.md: the prompt must end with {{ " " + start if start }}, the word that the '
+                f"answer is to begin with ({opening!r} here)."
+            )
 
 
 def _opening(basis: Basis) -> str:
