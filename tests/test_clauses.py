@@ -7,7 +7,7 @@ from fakes import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.clauses import candidates, extract_clauses, plain_duty, read_value
+from adhere.clauses import candidates, extract_clauses, read_value
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
 from adhere.records import Clause, Document, Dropped, Passage, Polarity
@@ -97,41 +97,6 @@ def test_every_phrase_is_read(reply: str, polarity: Polarity | None, wording: st
 def test_a_wrong_reply_is_refused(reply: str) -> None:
     with pytest.raises(ValueError, match="no phrase that we know"):
         read_value(reply)
-
-
-@pytest.mark.parametrize(
-    ("sentence", "polarity"),
-    [
-        ("You must not accept gifts.", "forbidden"),
-        ("Staff may never accept gifts.", "forbidden"),
-        ("Nobody may row alone.", "forbidden"),
-        ("No one shall be held in slavery.", "forbidden"),
-        ("No captain may sail drunk.", "forbidden"),
-        ("Nobody is punished for an honest report.", "forbidden"),
-        ("Smoking is prohibited.", "forbidden"),
-        ("Crew must rest.", "required"),
-        ("The desk has to answer.", "required"),
-        ("You are expected to help.", "required"),
-        ("Guests may row twice.", "permitted"),
-        ("May be used by anyone.", "permitted"),
-        ("You MAY fork this code.", "permitted"),
-        ("Everyone has the right to rest.", "permitted"),
-        ("We aim to answer within a day.", "aspired to"),
-        ("You may leave, but you must say so.", "permitted"),
-        ("We aim to be fair, so you must not lie.", "aspired to"),
-        ("The clinic is white.", None),
-        ("This code was written in May.", None),
-        ("May 2019 was wet, and since 1 May we have rowed.", None),
-        ("They thanked nobody and woke no one's temper.", None),
-        ("The mustard cannery is closed.", None),
-    ],
-)
-def test_plain_words_of_duty(sentence: str, polarity: Polarity | None) -> None:
-    assert plain_duty(sentence, "en") == polarity
-
-
-def test_a_language_without_a_list_has_no_plain_words() -> None:
-    assert plain_duty("You must not.", "fi") is None
 
 
 def test_headings_are_no_candidates_and_items_carry_their_introduction() -> None:

@@ -15,7 +15,7 @@ SOURCE = Path(errors.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "text"),
     ("records",),
-    ("settings", "store", "hub", "prompts"),
+    ("settings", "store", "hub", "prompts", "duty"),
     ("models",),
     ("embedding",),
     ("engines",),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import cast, get_args
 
+from adhere.duty import plain_duty
 from adhere.records import (
     Clause,
     Completion,
@@ -40,21 +41,6 @@ _PHRASES: dict[str, Polarity | None] = {
     "we aim to": "aspired to",
     NOTHING: None,
 }
-_DUTY = {
-    "en": re.compile(
-        r"\b(?:(?P<forbidden>(?:must|may|shall|should|will|can) (?:not|never)|cannot|never"
-        r"|(?:nobody|no one|no person)(?=.* (?:may|shall|must|should|can|will|is)\b)"
-        r"|no \w+ (?:may|shall|must)|prohibit\w*|forbid\w*)"
-        r"|(?P<aspired>aims? to|striv\w+|endeavou?r\w*|aspir\w+|wish to|want to)"
-        r"|(?P<required>must|shall|should|required?|requires|(?:is|are) expected|expects?"
-        r"|obligation|has to|have to|mandatory|responsib\w+|duty|duties)"
-        r"|(?P<permitted>(?<!\w )may(?! \d)|(?-i:may|MAY)|can|free to|(?:has|have) the right"
-        r"|entitled|need not))\b",
-        re.IGNORECASE,
-    )
-}
-"""Plain words of duty, by language. The first in a sentence outranks a small teacher, which
-takes "must" for "must not" (docs/decisions.md). The month of May permits nothing."""
 _LEAST_STORY = 120
 """A passage shorter than this (as `text_size` counts) shows no value by itself."""
 
@@ -127,15 +113,6 @@ def read_value(reply: str) -> tuple[Polarity | None, str]:
     if label in get_args(Polarity):
         return cast("Polarity", label), statement.strip()
     raise ValueError(f"no phrase that we know: {reply.strip()[:80]!r}")
-
-
-def plain_duty(sentence: str, language: str) -> Polarity | None:
-    """The polarity of the first plain word of duty in a sentence, where it has one."""
-    pattern = _DUTY.get(language)
-    found = pattern.search(sentence) if pattern else None
-    if found is None or found.lastgroup is None:
-        return None
-    return "aspired to" if found.lastgroup == "aspired" else cast("Polarity", found.lastgroup)
 
 
 def _stated(
