@@ -50,6 +50,7 @@ def test_a_language_without_a_list_has_no_plain_words() -> None:
     [
         ("fr", "Il ne faut jamais ramer seul.", "forbidden"),
         ("fr", "Nul ne peut ramer seul.", "forbidden"),
+        ("fr", "Il ne faut pas fumer dans le hangar.", "forbidden"),
         ("fr", "Les membres ne doivent pas prêter les bateaux.", "forbidden"),
         ("fr", "Aucun membre du club ne vend d’alcool.", "forbidden"),
         ("fr", "Il est interdit de fumer dans le hangar.", "forbidden"),

@@ -33,10 +33,10 @@ _ENGLISH = {
 _FRENCH = {
     "forbidden": r"""(?:nul(?:le)?|personne)\ n(?:e\b|['’])
         | (?:aucune?|ni|pas\ une?)\ [^,;.]{1,60}?\ n(?:e\b|['’])
-        | n(?:e\ |['’])(?:doi[st]|doivent|dev\w+|peu[tx]|peuvent|pouv\w+|pourr\w+|saurai\w+)
+        | n(?:e\ |['’])(?:doi[st]|doivent|dev\w+|peu[tx]|peuvent|pouv\w+|pourr\w+|saur\w+|faut)
         | (?:ne\ |n['’])(?:sera|seront|est|sont)\ (?:\w+\ )?aucune?
         | (?:ne\ |n['’])(?:est|sont|sera|seront)\ pas\ (?:permis|autorisé|admis|toléré|accepté)\w*
-        | jamais | interdi\w+ | prohib\w+ | proscri\w+ | défendus?""",
+        | n(?:e\ |['’])\w+\ jamais | jamais | interdi\w+ | prohib\w+ | proscri\w+ | défendus?""",
     "excused": r"""(?:ne\ |n['’])(?:est|sont|êtes|sommes)\ pas\ (?:tenue?s?|obligée?s?)
         | n['’](?:a|ont|avez|avons)\ pas\ (?:à|besoin\ de)""",
     "aspired": r"""vis(?:e|ent|ons)\ à | s['’]efforc\w+ | nous\ efforçons | aspir\w+ | souhait\w+
