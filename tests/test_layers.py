@@ -2,9 +2,9 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,7 @@ HEAVY = {
     "trl",
 }
 HELP_SECONDS = 1.5
-"""Half a second on a quiet machine; a test must not fail on a busy one."""
+"""Of processor time. Half a second on a quiet machine; a test must not fail on a busy one."""
 
 
 def modules() -> dict[str, Path]:
@@ -140,13 +140,19 @@ def test_help_imports_nothing_heavy_and_is_instant(arguments: list[str]) -> None
     )
     took: list[float] = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = _spent()
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True
         )
-        took.append(time.perf_counter() - started)
+        took.append(_spent() - started)
         loaded = set(json.loads(done.stderr))
         assert done.stdout.strip()
         assert "cyclopts" in loaded
         assert not loaded & (HEAVY | {"numpy", "adhere.pipeline"})
     assert min(took) < HELP_SECONDS
+
+
+def _spent() -> float:
+    """Seconds of processor time that ended child processes took."""
+    times = os.times()
+    return times.children_user + times.children_system
