@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 
 from adhere.cli import main
 from adhere.settings import RunSettings
+from adhere.stages import STAGES
 
 # A busy machine is no fault of the code: an example may take as long as it needs.
 hypothesis_settings.register_profile("adhere", deadline=None)
@@ -20,6 +21,9 @@ hypothesis_settings.load_profile("adhere")
 DATA = Path(__file__).parent / "data"
 SCRIPT = DATA / "teacher.toml"
 DOCUMENT = DATA / "boathouse.md"
+
+ON = [name for name, stage in STAGES.items() if stage.switch is None]
+"""The stages of a run in which nothing is switched on or off."""
 
 _CHAT = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"

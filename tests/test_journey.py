@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DOCUMENT, Said
+from conftest import DOCUMENT, ON, Said
 
 from adhere.errors import AdhereError
 from adhere.records import (
@@ -26,7 +26,7 @@ from adhere.records import (
 from adhere.stages import STAGES
 from adhere.store import folder_hashes, read_records
 
-SYSTEMS = ["base", "base+rag", "sft", "dpo", "sft+dpo"]
+SYSTEMS = ["base", "base+rag", "document-lm", "sft", "dpo", "sft+dpo"]
 METRICS = {
     "reference_nll",
     "preference_accuracy",
@@ -82,7 +82,7 @@ def test_every_file_of_records_is_there(
     assert len(read_records(finished / name, kind)) >= least
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo", "dpo-alone"])
+@pytest.mark.parametrize("stage", ["sft", "dpo", "dpo-alone", "document-lm"])
 def test_adapters_are_in_the_layout_of_peft(finished: Path, stage: str) -> None:
     config = json.loads((finished / stage / "adapter" / "adapter_config.json").read_text())
     assert config["peft_type"] == "LORA"
@@ -90,12 +90,12 @@ def test_adapters_are_in_the_layout_of_peft(finished: Path, stage: str) -> None:
     assert (finished / stage / "adapter" / "adapter_model.safetensors").stat().st_size > 1000
 
 
-def test_the_three_adapters_differ(finished: Path) -> None:
+def test_the_four_adapters_differ(finished: Path) -> None:
     weights = {
         folder_hashes(finished / stage / "adapter")["adapter_model.safetensors"]
-        for stage in ("sft", "dpo", "dpo-alone")
+        for stage in ("sft", "dpo", "dpo-alone", "document-lm")
     }
-    assert len(weights) == 3
+    assert len(weights) == 4
 
 
 def test_the_summary_has_every_field_of_the_contract(summary: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ def test_the_summary_has_every_field_of_the_contract(summary: dict[str, Any]) ->
             "probes",
             "result",
         }
-    assert set(summary["seconds"]) == set(STAGES) - {"evaluate", "report"}
+    assert set(summary["seconds"]) == set(ON) - {"evaluate", "report"}
     assert summary["counts"]["ingest"] == {"documents": 1, "passages": 5}
 
 
@@ -184,7 +184,7 @@ def test_the_same_command_again_finds_everything_up_to_date_in_seconds(run: Path
     )
     assert time.perf_counter() - started < 10
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("up to date") == len(STAGES)
+    assert done.stderr.count("up to date") == len(ON)
     assert "sft+dpo" in done.stdout
     assert folder_hashes(run) == before
 
@@ -196,7 +196,7 @@ def test_a_run_folder_can_be_moved(run: Path, tmp_path: Path) -> None:
 
     moved = run.rename(tmp_path / "moved")
     states = {one.state for one in standings(moved, RunSettings.read(moved / "run.toml"))}
-    assert states == {"up to date"}
+    assert states == {"up to date", "off"}
 
 
 def test_errors_on_purpose_leave_with_exit_code_2() -> None:

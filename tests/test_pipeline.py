@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DOCUMENT, SCRIPT, flags
+from conftest import DOCUMENT, ON, SCRIPT, flags
 
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import InputError, SettingsError
@@ -44,7 +44,7 @@ def saved(run: Path) -> RunSettings:
 
 
 def stale(run: Path, settings: RunSettings) -> list[str]:
-    return [one.stage for one in standings(run, settings) if one.state != "up to date"]
+    return [one.stage for one in standings(run, settings) if one.state not in ("up to date", "off")]
 
 
 def state(run: Path, settings: RunSettings, stage: str) -> str:
@@ -76,6 +76,7 @@ def test_after_a_run_everything_is_up_to_date_and_nothing_is_done_again(
     assert time.perf_counter() - started < 2
     assert log.ended == []
     assert list(log.stages) == list(STAGES)
+    assert log.stages.pop("midtrain") == "off (midtrain.enabled is false)"
     assert all(what.startswith("up to date") for what in log.stages.values())
     assert log.stages["ingest"] == "up to date (1 document, 5 passages)"
     assert asked == []
@@ -89,12 +90,12 @@ def hashes(run: Path) -> dict[str, str]:
 
 
 LATER = {
-    "ingest": list(STAGES),
-    "clauses": [name for name in STAGES if name != "ingest"],
-    "generate": [name for name in STAGES if name not in ("ingest", "clauses")],
-    "curate": ["curate", "sft", "dpo", "dpo-alone", "evaluate", "report"],
-    "sft": ["sft", "dpo", "evaluate", "report"],
-    "dpo": ["dpo", "dpo-alone", "evaluate", "report"],
+    "ingest": ON,
+    "clauses": [name for name in ON if name != "ingest"],
+    "generate": [name for name in ON if name not in ("ingest", "clauses")],
+    "curate": ["curate", "sft", "dpo", "dpo-alone", "document-lm", "evaluate", "report"],
+    "sft": ["sft", "dpo", "document-lm", "evaluate", "report"],
+    "dpo": ["dpo", "dpo-alone", "document-lm", "evaluate", "report"],
     "evaluate": ["evaluate", "report"],
 }
 
@@ -123,7 +124,7 @@ def test_another_document_puts_everything_out_of_date(finished: Path, tmp_path: 
     other = tmp_path / "other.md"
     other.write_text("Crew must rest.")
     settings = saved(finished).merge({"documents": [str(DOCUMENT), str(other)]}, "test")
-    assert stale(finished, settings) == list(STAGES)
+    assert stale(finished, settings) == ON
 
 
 def test_a_changed_document_is_read_again(tmp_path: Path) -> None:
@@ -233,8 +234,8 @@ def test_an_unreadable_manifest_is_no_finished_stage(run: Path) -> None:
 
 
 def test_a_manifest_says_what_a_stage_was_made_of(finished: Path) -> None:
-    for name, stage in STAGES.items():
-        manifest = read_manifest(finished / name)
+    for name in ON:
+        stage, manifest = STAGES[name], read_manifest(finished / name)
         assert manifest is not None
         assert manifest.stage == name
         assert set(manifest.settings) == set(stage.settings)
@@ -242,7 +243,7 @@ def test_a_manifest_says_what_a_stage_was_made_of(finished: Path) -> None:
         assert manifest.seconds >= 0
         assert "adhere" in manifest.versions
         if stage.after:
-            assert set(manifest.inputs) == set(stage.after)
+            assert set(manifest.inputs) == set(stage.after) & set(ON)
         else:
             assert list(manifest.inputs) == [str(DOCUMENT)]
 
@@ -358,3 +359,25 @@ def test_an_interrupted_command_says_how_to_go_on_and_the_run_goes_on(
     run_stages(run, saved(run), NoProgress(), ["ingest", "clauses"])
     assert not known & set(asked)
     assert state(run, saved(run), "clauses") == "up to date"
+
+
+def test_a_stage_that_is_switched_off_is_shown_as_off_and_not_run(run: Path) -> None:
+    log = Log()
+    run_stages(run, saved(run), log, ["midtrain"])
+    assert log.stages == {"midtrain": "off (midtrain.enabled is false)"}
+    assert state(run, saved(run), "midtrain") == "off"
+    assert not (run / "midtrain").exists()
+
+
+def test_a_stage_that_is_switched_on_puts_those_that_read_from_it_out_of_date(run: Path) -> None:
+    settings = saved(run).merge({"midtrain": {"enabled": True, "lora_rank": 4}}, "test")
+    later = ["midtrain", "sft", "dpo", "document-lm", "evaluate", "report"]
+    assert stale(run, settings) == later
+    run_stages(run, settings, NoProgress(), ["midtrain", "sft"])
+    assert stale(run, settings) == later[2:]
+    made = read_manifest(run / "sft")
+    assert made is not None
+    assert set(made.inputs) == {"curate", "midtrain"}
+    # Switched off again, it is neither read nor in the way.
+    assert state(run, saved(run), "midtrain") == "off"
+    assert state(run, saved(run), "sft") == "out of date"

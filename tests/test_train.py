@@ -165,7 +165,7 @@ def sft(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "has_bfloat16", lambda: False)
         spy(patch, lambda trainer: seen.extend((trainer, copies(trainer))))
-        result = train_sft(EXAMPLES, PROBES, model, SFT, folder, NoProgress())
+        result = train_sft(EXAMPLES, PROBES, model, None, SFT, folder, NoProgress())
     return Trained(result, folder, *seen)
 
 
@@ -243,7 +243,7 @@ def test_computing_logits_of_the_answers_only_changes_no_loss(
     adapter = sft.adapter
     only = train_dpo(PAIRS, PROBES, model, adapter, DPO, tmp_path / "only", NoProgress())
     monkeypatch.setattr(libraries, "_logits_of_answers_only", nullcontext)
-    plain = train_sft(EXAMPLES, PROBES, model, SFT, tmp_path / "sft", NoProgress())
+    plain = train_sft(EXAMPLES, PROBES, model, None, SFT, tmp_path / "sft", NoProgress())
     all_of = train_dpo(PAIRS, PROBES, model, adapter, DPO, tmp_path / "dpo", NoProgress())
     same_curve(sft.result, plain)
     same_curve(only, all_of)
@@ -319,7 +319,7 @@ def test_rows_that_are_too_long_are_dropped_aloud(model: Path, tmp_path: Path) -
         id="long", clause="c", kind="k", question="may i", answer="never " * 40, origin=ORIGIN
     )
     progress = Recorder()
-    result = train_sft([*EXAMPLES, long], [], model, settings, tmp_path, progress)
+    result = train_sft([*EXAMPLES, long], [], model, None, settings, tmp_path, progress)
     assert result.rows == 24
     assert [(d.record_id, d.stage, d.reason) for d in result.dropped] == [
         ("long", "sft", "too long")
@@ -329,7 +329,7 @@ def test_rows_that_are_too_long_are_dropped_aloud(model: Path, tmp_path: Path) -
         "(the first: 46 tokens, and max_length is 32)."
     )
     with pytest.raises(InputError, match="0 of 1 rows"):
-        train_sft([long], [], model, settings, tmp_path, progress)
+        train_sft([long], [], model, None, settings, tmp_path, progress)
 
 
 class Letters:
@@ -384,7 +384,7 @@ t.{call}(Path({model!r}), {adapter}, Path({folder!r}), Killing())
 
 
 def call_sft(model: Path, adapter: Path | None, folder: Path, progress: Any) -> TrainingResult:
-    return train_sft(EXAMPLES, PROBES, model, SFT, folder, progress)
+    return train_sft(EXAMPLES, PROBES, model, None, SFT, folder, progress)
 
 
 def call_dpo(model: Path, adapter: Path | None, folder: Path, progress: Any) -> TrainingResult:
@@ -432,7 +432,7 @@ def test_only_a_whole_checkpoint_of_the_same_work_is_resumed(tmp_path: Path) -> 
 def test_a_training_that_diverges_stops_with_a_sentence(model: Path, tmp_path: Path) -> None:
     settings = SFT.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(EngineError, match=r"step \d+, so the training has diverged; lower"):
-        train_sft(EXAMPLES, [], model, settings, tmp_path, NoProgress())
+        train_sft(EXAMPLES, [], model, None, settings, tmp_path, NoProgress())
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "adapter").exists()
 
@@ -447,7 +447,7 @@ def test_running_out_of_memory_names_the_remedy(
 
     spy(monkeypatch, look)
     with pytest.raises(EngineError, match="lower batch_size or max_length"):
-        train_sft(EXAMPLES, [], model, SFT, tmp_path, NoProgress())
+        train_sft(EXAMPLES, [], model, None, SFT, tmp_path, NoProgress())
 
 
 def test_a_missing_library_is_one_sentence(
@@ -458,12 +458,12 @@ def test_a_missing_library_is_one_sentence(
 
     monkeypatch.setattr(libraries.importlib, "import_module", missing)
     with pytest.raises(MissingExtraError, match=r"'accelerate'; pip install 'adhere\[train\]'"):
-        train_sft(EXAMPLES, [], model, SFT, tmp_path, NoProgress())
+        train_sft(EXAMPLES, [], model, None, SFT, tmp_path, NoProgress())
 
 
 def test_models_and_adapters_that_are_not_there_are_named(model: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no tokenizer"):
-        train_sft(EXAMPLES, [], tmp_path, SFT, tmp_path / "sft", NoProgress())
+        train_sft(EXAMPLES, [], tmp_path, None, SFT, tmp_path / "sft", NoProgress())
     with pytest.raises(EngineError, match="no model"):
         loading.load_model(tmp_path, 10)
     with pytest.raises(InputError, match="no adapter is here"):

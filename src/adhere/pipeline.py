@@ -11,7 +11,7 @@ from adhere.bench import Bench
 from adhere.errors import InputError
 from adhere.progress import NoProgress, Progress
 from adhere.settings import RunSettings
-from adhere.stages import STAGES, prompts_of, settings_of
+from adhere.stages import STAGES, is_on, parents, prompts_of, settings_of
 from adhere.store import (
     Manifest,
     content_key,
@@ -22,7 +22,7 @@ from adhere.store import (
     write_manifest,
 )
 
-State = Literal["up to date", "out of date", "unfinished", "not yet"]
+State = Literal["up to date", "out of date", "unfinished", "not yet", "off"]
 _PACKAGES = (
     "adhere",
     "openvino-genai",
@@ -61,7 +61,10 @@ def run_stages(
     bench = Bench(run, settings, progress)
     checked = False
     for name in [stage for stage in STAGES if stage in wanted]:
-        _require(run, name)
+        if not is_on(name, settings):
+            progress.stage(name, f"off ({STAGES[name].switch} is false)")
+            continue
+        _require(bench, name)
         key, inputs = _key(bench, name)
         done = read_manifest(run / name)
         if done and done.key == key and not again:
@@ -80,12 +83,14 @@ def standings(run: Path, settings: RunSettings) -> list[Standing]:
     bench = Bench(run, settings, NoProgress())
     found: list[Standing] = []
     fresh: dict[str, bool] = {}
-    for name, stage in STAGES.items():
+    for name in STAGES:
         manifest = read_manifest(run / name)
-        before = all(fresh[other] for other in stage.after)
+        before = all(fresh[other] for other in parents(name, settings))
         fresh[name] = bool(manifest and before and manifest.key == _key(bench, name)[0])
-        if fresh[name]:
-            state: State = "up to date"
+        if not is_on(name, settings):
+            state: State = "off"
+        elif fresh[name]:
+            state = "up to date"
         elif (run / f"{name}.partial").exists():
             state = "unfinished"
         else:
@@ -114,8 +119,9 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
     return manifest
 
 
-def _require(run: Path, name: str) -> None:
-    missing = [other for other in STAGES[name].after if not read_manifest(run / other)]
+def _require(bench: Bench, name: str) -> None:
+    run, needed = bench.run, parents(name, bench.settings)
+    missing = [other for other in needed if not read_manifest(run / other)]
     if missing:
         raise InputError(
             f"{run}: '{name}' needs what '{missing[0]}' makes; run `adhere {missing[0]} {run}` "
@@ -129,7 +135,7 @@ def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
     inputs: dict[str, str] = {}
     if not stage.after:
         inputs = {str(path): file_sha256(path) for path in _files(bench.settings.documents)}
-    for other in stage.after:
+    for other in parents(name, bench.settings):
         manifest = read_manifest(bench.run / other)
         inputs[other] = content_key(manifest.outputs) if manifest else ""
     prompts = prompts_of(stage, bench.prompts)

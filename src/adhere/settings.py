@@ -82,7 +82,9 @@ class CurateSettings(_Settings):
     """Largest ratio of the longer to the shorter answer of a pair."""
 
 
-class _TrainSettings(_Settings):
+class TrainSettings(_Settings):
+    """What every training has to be told."""
+
     epochs: Annotated[float, Field(gt=0)] = 4
     """Passes over the data."""
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
@@ -95,11 +97,24 @@ class _TrainSettings(_Settings):
     seed: int = 0
 
 
-class SFTSettings(_TrainSettings):
+class MidtrainSettings(TrainSettings):
+    """Training on the documents' own text, before SFT."""
+
+    enabled: bool = False
+    """Read the documents' own text first, as plain language modelling; SFT goes on from there."""
+    epochs: Annotated[float, Field(gt=0)] = 3
+    """Passes over the text."""
+    batch_size: Annotated[int, Field(ge=1)] = 4
+    """Windows an optimiser step."""
+    max_length: Annotated[int, Field(ge=32)] = 256
+    """Tokens of a window; the text is cut into windows of at most this length."""
+
+
+class SFTSettings(TrainSettings):
     """Supervised fine-tuning on the examples."""
 
 
-class DPOSettings(_TrainSettings):
+class DPOSettings(TrainSettings):
     """Direct preference optimisation on the pairs."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
@@ -134,6 +149,7 @@ class Choices(_Settings):
     clauses: ClausesSettings = ClausesSettings()
     generate: GenerateSettings = GenerateSettings()
     curate: CurateSettings = CurateSettings()
+    midtrain: MidtrainSettings = MidtrainSettings()
     sft: SFTSettings = SFTSettings()
     dpo: DPOSettings = DPOSettings()
     evaluate: EvaluateSettings = EvaluateSettings()

@@ -31,7 +31,7 @@ from adhere.records import (
 )
 from adhere.settings import RunSettings
 from adhere.store import count_reasons, read_manifest, write_records
-from adhere.train import TrainingResult, train_dpo, train_sft
+from adhere.train import Budget, TrainingResult, train_dpo, train_sft, train_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +111,37 @@ def _curate(bench: Bench, folder: Path) -> Outcome:
     return _outcome(folder, counts, kept.dropped)
 
 
+def _midtrain(bench: Bench, folder: Path) -> Outcome:
+    texts = [document.text for document in bench.read("ingest/documents.jsonl", Document)]
+    result = train_text(
+        "midtrain", texts, bench.student, bench.settings.midtrain, folder, bench.progress
+    )
+    return _trained(bench, folder, result)
+
+
+def _document_lm(bench: Bench, folder: Path) -> Outcome:
+    """Plain training on the text, for as many steps and about as many tokens as `sft+dpo` took."""
+    made = [read_manifest(bench.run / name) for name in parents("document-lm", bench.settings)]
+    trained = [manifest for manifest in made if manifest and "steps" in manifest.counts]
+    budget = Budget(
+        steps=sum(manifest.counts["steps"] for manifest in trained),
+        tokens=sum(manifest.facts["tokens"] for manifest in trained),
+    )
+    texts = [document.text for document in bench.read("ingest/documents.jsonl", Document)]
+    settings = bench.settings.sft
+    result = train_text(
+        "document-lm", texts, bench.student, settings, folder, bench.progress, budget
+    )
+    return _trained(bench, folder, result)
+
+
 def _sft(bench: Bench, folder: Path) -> Outcome:
+    midtrained = is_on("midtrain", bench.settings)
     result = train_sft(
         bench.read("curate/examples.jsonl", Example),
         bench.read("curate/probes.jsonl", Probe),
         bench.student,
+        bench.run / "midtrain" / "adapter" if midtrained else None,
         bench.settings.sft,
         folder,
         bench.progress,
@@ -173,6 +199,7 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
         systems=[
             System(name="base", engine=base),
             System(name="base+rag", engine=base, retrieve=True),
+            System(name="document-lm", engine=bench.student_engine("document-lm/adapter")),
             System(name="sft", engine=bench.student_engine("sft/adapter")),
             System(name="dpo", engine=bench.student_engine("dpo-alone/adapter")),
             System(name="sft+dpo", engine=bench.student_engine("dpo/adapter")),
@@ -208,7 +235,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
         for drop in bench.read(f"{name}/dropped.jsonl", Dropped)
     ]
     manifests = [read_manifest(bench.run / name) for name in STAGES if name != "report"]
-    curves = {"sft": "sft", "dpo": "dpo", "dpo alone": "dpo-alone"}
+    curves = {"sft": "sft", "dpo": "dpo", "dpo alone": "dpo-alone", "document-lm": "document-lm"}
     write_report(
         ReportData(
             settings=bench.settings,
@@ -268,12 +295,15 @@ class Stage:
     work: Callable[[Bench, Path], Outcome]
     prompts: tuple[str, ...] = ()
     """The prompts that it uses, in whichever style."""
+    switch: str | None = None
+    """The setting that switches it on, where it is not always on."""
     resumes: bool = False
     """Whether it goes on from what an interrupted attempt left in its partial folder."""
 
 
 _TEACHER = ("models.teacher", "models.style")
 _DATA = ("ingest", "clauses", "generate", "curate")
+_TRAINED = ("sft", "dpo", "dpo-alone", "document-lm")
 
 STAGES: Mapping[str, Stage] = {
     "ingest": Stage(
@@ -299,9 +329,17 @@ STAGES: Mapping[str, Stage] = {
         settings=("models.teacher", "curate"),
         work=_curate,
     ),
+    "midtrain": Stage(
+        does="document text -> adapter that SFT goes on from",
+        after=("ingest",),
+        settings=("models.student", "midtrain"),
+        work=_midtrain,
+        switch="midtrain.enabled",
+        resumes=True,
+    ),
     "sft": Stage(
         does="examples -> SFT adapter",
-        after=("curate",),
+        after=("curate", "midtrain"),
         settings=("models.student", "sft"),
         work=_sft,
         resumes=True,
@@ -320,31 +358,50 @@ STAGES: Mapping[str, Stage] = {
         work=_dpo_alone,
         resumes=True,
     ),
+    "document-lm": Stage(
+        does="document text -> as much plain training as sft+dpo had, for comparison",
+        after=("ingest", "midtrain", "sft", "dpo"),
+        settings=("models.student", "sft"),
+        work=_document_lm,
+        resumes=True,
+    ),
     "evaluate": Stage(
         does="systems -> answers, metrics, verdicts",
-        after=(*_DATA, "sft", "dpo", "dpo-alone"),
+        after=(*_DATA, *_TRAINED),
         settings=("models", "evaluate"),
         work=_evaluate,
         prompts=("judge_pairwise", "retrieved"),
     ),
     "report": Stage(
         does="everything -> one page",
-        after=(*_DATA, "sft", "dpo", "dpo-alone", "evaluate"),
+        after=(*_DATA, *_TRAINED, "evaluate"),
         settings=(),
         work=_report,
     ),
 }
 
 
+def is_on(name: str, settings: RunSettings) -> bool:
+    """Whether a stage has work to do in this run at all."""
+    switch = STAGES[name].switch
+    return switch is None or _setting(settings, switch)
+
+
+def parents(name: str, settings: RunSettings) -> list[str]:
+    """The stages that a stage reads from; those that are switched off are left out."""
+    return [other for other in STAGES[name].after if is_on(other, settings)]
+
+
 def settings_of(stage: Stage, settings: RunSettings) -> dict[str, Any]:
     """The part of the settings that a stage depends on, JSON-able."""
-    found: dict[str, Any] = {}
-    for name in stage.settings:
-        value: Any = settings.model_dump(mode="json")
-        for part in name.split("."):
-            value = value[part]
-        found[name] = value
-    return found
+    return {name: _setting(settings, name) for name in stage.settings}
+
+
+def _setting(settings: RunSettings, name: str) -> Any:
+    value: Any = settings.model_dump(mode="json")
+    for part in name.split("."):
+        value = value[part]
+    return value
 
 
 def prompts_of(stage: Stage, prompts: Prompts) -> dict[str, str]:

@@ -115,10 +115,12 @@ _STAGES = {
     "clauses": "passages to clauses, what the document values",
     "generate": "clauses to examples, preference pairs and held-out probes",
     "curate": "keep the rows worth training on, and say why the others went",
+    "midtrain": "plain training on the documents' text, for SFT to go on from",
     "sft": "supervised fine-tuning on the examples",
     "dpo": "preference optimisation on the pairs, from the SFT adapter",
     "dpo-alone": "preference optimisation of the bare student, for comparison",
-    "evaluate": "base, base+rag, sft, dpo and sft+dpo on the held-out probes",
+    "document-lm": "plain training on the documents' text, for comparison",
+    "evaluate": "base, base+rag, document-lm, sft, dpo and sft+dpo on the held-out probes",
     "report": "everything on one page",
 }
 """The stages and what they do; `adhere.stages`, which imports much, is held to it by a test."""

@@ -24,6 +24,7 @@ Comparison = Literal["better", "worse", "overlap", "unknown"]
 SYSTEMS = {
     "base": "the student as it came",
     "base+rag": "the student, reading retrieved passages",
+    "document-lm": "trained on the documents' plain text for as many steps",
     "sft": "fine-tuned on the examples",
     "dpo": "preference-tuned on the pairs",
     "sft+dpo": "fine-tuned, then preference-tuned",

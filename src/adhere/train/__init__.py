@@ -1,8 +1,9 @@
-"""Training: examples and preference pairs -> a LoRA adapter, by TRL and PEFT.
+"""Training: text, examples and preference pairs -> a LoRA adapter, by TRL and PEFT.
 
-Supervised fine-tuning (SFT) learns the examples' answers; direct preference
-optimisation (DPO, Rafailov et al. 2023, arXiv 2305.18290) then prefers each
-pair's chosen answer to its rejected one, relative to the model it started from.
+Plain language modelling learns the documents' own text; supervised fine-tuning (SFT)
+learns the examples' answers; direct preference optimisation (DPO, Rafailov et al. 2023,
+arXiv 2305.18290) then prefers each pair's chosen answer to its rejected one, relative to
+the model it started from.
 Losses, reference log-probabilities, LoRA and checkpoints are the libraries';
 here is said what is trained on what, and watched how it goes.
 """
@@ -14,27 +15,63 @@ from typing import Any
 
 from adhere.progress import Progress
 from adhere.records import Example, PreferencePair, Probe
-from adhere.settings import DPOSettings, SFTSettings
+from adhere.settings import DPOSettings, SFTSettings, TrainSettings
 from adhere.train.alarms import displacement, overfitting
 from adhere.train.libraries import training_libraries
-from adhere.train.loading import load_adapter, load_model, new_adapter
+from adhere.train.loading import load_adapter, load_model, load_tokenizer, new_adapter
 from adhere.train.rows import answer_row, dataset
-from adhere.train.session import TrainingResult, arguments, prepare, run
+from adhere.train.session import TrainingResult, Work, arguments, begin, prepare, run
+from adhere.train.text import Budget, windows
 
-__all__ = ["TrainingResult", "train_dpo", "train_sft"]
+__all__ = ["Budget", "TrainingResult", "train_dpo", "train_sft", "train_text"]
+
+
+def train_text(
+    stage: str,
+    texts: Sequence[str],
+    model: Path,
+    settings: TrainSettings,
+    folder: Path,
+    progress: Progress,
+    budget: Budget | None = None,
+) -> TrainingResult:
+    """Plain language modelling of the texts: no chat template, the loss is over every token.
+
+    The texts are cut into windows of `settings.max_length` tokens. With a `budget`, training
+    takes its number of steps whatever `settings.epochs` says, and the windows are made as
+    long as its tokens allow. Resumes and raises as `train_sft` does.
+    """
+    with training_libraries():
+        tokenizer = load_tokenizer(model)
+        longest = settings.max_length
+        if budget:
+            longest = budget.window(settings.batch_size, longest)
+        rows = windows(texts, tokenizer, longest)
+        tokens = sum(row["length"] for row in rows)
+        passes = budget.steps * settings.batch_size / len(rows) if budget else settings.epochs
+        progress.note(
+            f"{stage}: {tokens:,} tokens of text in {len(rows)} windows of up to {longest}, "
+            f"read {passes:.3g} times."
+        )
+        decisive = (settings.model_dump(), budget and budget.steps, str(model))
+        work = begin(stage, tokenizer, rows, [], [], decisive, folder, progress)
+        steps = {"max_steps": budget.steps} if budget else {}
+        return _run_sft(work, model, None, settings, steps, progress)
 
 
 def train_sft(
     examples: Sequence[Example],
     held_out: Sequence[Probe],
     model: Path,
+    adapter: Path | None,
     settings: SFTSettings,
     folder: Path,
     progress: Progress,
 ) -> TrainingResult:
     """Teach the model the examples' answers; the loss is over the answers alone.
 
-    `model` is a checkpoint folder with a chat template. A call that was
+    `model` is a checkpoint folder with a chat template. With `adapter`, an adapter's
+    folder, training goes on from that adapter (and keeps its rank). A call that was
     interrupted is resumed when it is made again with the same `folder`.
 
     Raises InputError when no row is left to train on, EngineError when the model
@@ -43,21 +80,33 @@ def train_sft(
     rows = [(x.id, answer_row(x.question, completion=x.answer)) for x in examples]
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
     with training_libraries():
-        from trl.trainer.sft_config import SFTConfig
-        from trl.trainer.sft_trainer import SFTTrainer
-
-        work = prepare("sft", rows, probes, model, None, settings, folder, progress)
-        base = load_model(model, work.longest)
-        trainer = SFTTrainer(
-            base,
-            args=SFTConfig(**arguments(settings, work, base)),
-            train_dataset=dataset(work.rows),
-            eval_dataset=dataset(work.held_out),
-            processing_class=work.tokenizer,
-            peft_config=new_adapter(settings.lora_rank),
-        )
-        result = run(trainer, work, progress)
+        work = prepare("sft", rows, probes, model, adapter, settings, folder, progress)
+        result = _run_sft(work, model, adapter, settings, {}, progress)
     return replace(result, alarms=overfitting(result.curve))
+
+
+def _run_sft(
+    work: Work,
+    model: Path,
+    adapter: Path | None,
+    settings: TrainSettings,
+    more: dict[str, Any],
+    progress: Progress,
+) -> TrainingResult:
+    """Next-token training, on conversations or on windows of tokens."""
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    base = load_model(model, work.longest)
+    trainer = SFTTrainer(
+        load_adapter(base, adapter) if adapter else base,
+        args=SFTConfig(**arguments(settings, work, base), **more),
+        train_dataset=dataset(work.rows),
+        eval_dataset=dataset(work.held_out),
+        processing_class=work.tokenizer,
+        peft_config=None if adapter else new_adapter(settings.lora_rank),
+    )
+    return run(trainer, work, progress)
 
 
 def train_dpo(

@@ -13,7 +13,7 @@ from typing import Any
 from adhere.errors import EngineError, InputError
 from adhere.progress import Progress
 from adhere.records import Dropped, record_id
-from adhere.settings import DPOSettings, SFTSettings
+from adhere.settings import TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train.loading import has_bfloat16, load_tokenizer
 from adhere.train.rows import Row, fit
@@ -70,7 +70,7 @@ class Work:
     tokenizer: Any
     resume: Path | None
     """The checkpoint to go on from."""
-    started: float
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def checkpoints(self) -> Path:
@@ -88,11 +88,11 @@ def prepare(
     probes: list[tuple[str, Row]],
     model: Path,
     adapter: Path | None,
-    settings: SFTSettings | DPOSettings,
+    settings: TrainSettings,
     folder: Path,
     progress: Progress,
 ) -> Work:
-    started = time.monotonic()
+    """Conversations to train on: `rows`, by record id, and up to `HELD_OUT` of the `probes`."""
     tokenizer = load_tokenizer(model)
     kept, dropped = fit(stage, rows, tokenizer, settings.max_length)
     # Drawn by id, so that they are not all of the first clauses.
@@ -105,25 +105,38 @@ def prepare(
     if not kept:
         raise InputError(f"{said}. Generate more rows, or raise max_length.")
     progress.note(f"{said}.")
-    reference = folder_hashes(adapter) if adapter else None
-    decisive = (stage, kept, held_out, settings.model_dump(), str(model), reference)
-    resume = last_checkpoint(folder / "checkpoints", content_key(*decisive))
+    decisive = (settings.model_dump(), str(model), folder_hashes(adapter) if adapter else None)
+    return begin(stage, tokenizer, kept, held_out, dropped, decisive, folder, progress)
+
+
+def begin(
+    stage: str,
+    tokenizer: Any,
+    rows: list[Row],
+    held_out: list[Row],
+    dropped: list[Dropped],
+    decisive: tuple[Any, ...],
+    folder: Path,
+    progress: Progress,
+) -> Work:
+    """The work, and where it was left. A checkpoint fits if rows and `decisive` are the same."""
+    key = content_key(stage, rows, held_out, *decisive)
+    resume = last_checkpoint(folder / "checkpoints", key)
     if resume:
         progress.note(f"{stage}: resumed from step {_step(resume)}.")
     return Work(
         stage=stage,
         folder=folder,
-        rows=kept,
+        rows=rows,
         held_out=held_out,
         dropped=dropped,
         tokenizer=tokenizer,
         resume=resume,
-        started=started,
     )
 
 
-def arguments(settings: SFTSettings | DPOSettings, work: Work, base: Any) -> dict[str, Any]:
-    """What both of TRL's trainers are told; steps below 1 are fractions of all steps."""
+def arguments(settings: TrainSettings, work: Work, base: Any) -> dict[str, Any]:
+    """What each of TRL's trainers is told; steps below 1 are fractions of all steps."""
     import torch
 
     cuda = torch.cuda.is_available()
