@@ -120,6 +120,7 @@ def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
             },
             "clauses": {"max_per_passage": 4},
             "generate": {"min_relevance": -1.0},
+            "curate": {"semantic_duplicate": 1},
             "sft": {"epochs": 1, "lora_rank": 4},
             "dpo": {"epochs": 1, "lora_rank": 4},
             "evaluate": {"max_tokens": 8, "resamples": 100},

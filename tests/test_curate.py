@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
 from fakes import ORIGIN, FakeEngine, clause, passage, probe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adhere.curate import Curated, curate, fault, repetition
+from adhere.curate import Curated, curate
+from adhere.embedding import FloatArray
 from adhere.grounding import Grounded, Grounding
 from adhere.progress import NoProgress
 from adhere.records import Document, Example, PreferencePair, Probe
 from adhere.settings import CurateSettings
 
-LATIN = {"LATIN"}
 TEXT = "Crew must rest, because tired hands slip. Guests may row twice."
 
 
@@ -33,6 +34,18 @@ def worth(answer: str) -> float | None:
     if answer.startswith("lost"):
         return None
     return 1.0 if "rest" in answer else -1.0 if "guess" in answer else 0.5
+
+
+DIRECTIONS = ("sit", "captain", "water")
+
+
+def meaning(questions: Sequence[str]) -> FloatArray:
+    """Questions that speak of the same thing have the same direction, others a right angle."""
+    vectors = np.zeros((len(questions), len(DIRECTIONS) + len(questions)))
+    for place, question in enumerate(questions):
+        about = [word in question.casefold() for word in DIRECTIONS]
+        vectors[place, about.index(True) if any(about) else len(about) + place] = 1
+    return vectors
 
 
 def example(name: str, question: str, answer: str = "Yes, do rest at once.") -> Example:
@@ -72,6 +85,7 @@ def curated(
     pairs: Sequence[PreferencePair] = (),
     probes: Sequence[Probe] = (),
     text: str = TEXT,
+    prompts: Sequence[str] = (),
     **choices: float,
 ) -> Curated:
     document = Document(id="doc", name="doc.md", format="markdown", sha256="0", text=text)
@@ -83,6 +97,8 @@ def curated(
         [document],
         [passage("p", text)],
         Gains(worth),
+        meaning,
+        prompts,
         CurateSettings.model_validate(choices),
     )
 
@@ -91,52 +107,9 @@ def reasons(found: Curated) -> list[tuple[str, str]]:
     return [(drop.record_id, drop.reason) for drop in found.dropped]
 
 
-@pytest.mark.parametrize(
-    ("question", "answer", "reason"),
-    [
-        ("What does the text say of rest?", "Crew must rest.", "question needs the text beside it"),
-        (
-            "According to the code, may I rest?",
-            "Crew must rest.",
-            "question needs the text beside it",
-        ),
-        ("May I sit down now?", "As this passage says, rest.", "answer speaks of the text"),
-        ("May I sit down now?", "You may. Question: may I row?", "echo of the prompt"),
-        ("Can the Night Clinic treat me?", "You may go there.", "echo of the prompt"),
-        ("May I sit down now?", "As an AI, I cannot say.", "echo of the prompt"),
-        ("Rest?", "Yes, do rest at once.", "too short"),
-        ("May I sit down now?", "Yes.", "too short"),
-        ("May I sit down now?", "rest and rest and rest and rest and rest", "degenerate text"),
-        ("May I sit down now?", "Да, отдыхайте сейчас же.", "foreign script"),
-        ("Must I really rest at once?", "really rest at once", "answer repeats the question"),
-    ],
-)
-def test_every_fault_is_seen(question: str, answer: str, reason: str) -> None:
-    assert fault(question, answer, LATIN) == reason
-
-
-@pytest.mark.parametrize(
-    ("question", "answer"),
-    [
-        ("May I sit down now?", "Yes, sit down, because tired hands slip."),
-        ("Which text message may I send?", "Send the one that he agreed to."),
-        ("休憩してもいいですか。", "はい、疲れた手は滑るので休んでください。"),
-    ],
-)
-def test_a_sound_row_has_no_fault(question: str, answer: str) -> None:
-    assert fault(question, answer, {"LATIN", "CJK", "HIRAGANA"}) is None
-
-
-def test_repetition_is_the_share_of_repeated_trigrams() -> None:
-    assert repetition("a b c d e") == 0
-    assert repetition("a b a b a b a") == pytest.approx(1 - 2 / 5)
-    assert repetition("one") == 0
-    assert repetition("いいいいいい") > 0.5
-
-
 def test_a_faulty_rejected_answer_takes_the_pair_with_it() -> None:
     found = curated(pairs=[pair("bad", "May I sit down now?", rejected="No, as an AI I stand.")])
-    assert reasons(found) == [("bad", "echo of the prompt")]
+    assert reasons(found) == [("bad", "speaks as a machine")]
 
 
 def test_a_training_row_that_is_a_near_twin_of_a_probe_goes_and_the_probe_stays() -> None:
@@ -159,7 +132,7 @@ def test_near_duplicates_are_sought_within_a_kind_only() -> None:
         examples=[example("e1", question), example("e2", question + "!")],
         pairs=[pair("p1", question)],
     )
-    assert reasons(found) == [("e2", "near-duplicate")]
+    assert reasons(found) == [("e2", "near duplicate")]
     assert [row.id for row in found.pairs] == ["p1"]
 
 
@@ -176,7 +149,42 @@ def test_the_same_question_twice_is_a_duplicate_at_the_highest_threshold() -> No
         examples=[example("e1", "May I sit down now?"), example("e2", "May I sit down, now?")],
         near_duplicate=1.0,
     )
-    assert reasons(found) == [("e2", "near-duplicate")]
+    assert reasons(found) == [("e2", "near duplicate")]
+
+
+def test_questions_of_one_meaning_are_duplicates_and_probes_come_first() -> None:
+    found = curated(
+        examples=[
+            example("e1", "May I sit down now?"),
+            example("e2", "Who is the captain of this ship?"),
+            example("e3", "Tell me the captain's name, please?"),
+        ],
+        pairs=[pair("p", "Whose ship is it, captain?")],
+        probes=[held_out("q1", "Is it all right to sit?"), held_out("q2", "So, shall we sit?")],
+    )
+    assert reasons(found) == [
+        ("q2", "semantic duplicate"),
+        ("e1", "semantic twin of a probe"),
+        ("e3", "semantic duplicate"),
+    ]
+    assert found.dropped[1].detail == "q1: May I sit down now?"
+    assert [row.id for row in found.pairs] == ["p"]  # an example may have the question of a pair
+
+
+def test_at_one_questions_are_not_embedded() -> None:
+    found = curated(
+        examples=[example("e1", "May I sit down now?"), example("e2", "Is it all right to sit?")],
+        semantic_duplicate=1,
+    )
+    assert len(found.examples) == 2
+
+
+def test_the_worked_examples_of_the_prompts_must_not_come_back() -> None:
+    rows = [example("e", "May I sit in the Blue Lantern Inn?")]
+    prompts = ["Rule (Blue Lantern Inn, Rest): Guests may sit."]
+    assert reasons(curated(rows, prompts=prompts)) == [("e", "echo of the prompt")]
+    assert not curated(rows).dropped
+    assert not curated(rows, prompts=prompts, text=TEXT + " Blue Lantern Inn.").dropped
 
 
 def test_an_answer_that_the_passage_does_not_make_likelier_goes() -> None:

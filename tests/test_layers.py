@@ -13,7 +13,7 @@ from adhere import errors
 
 SOURCE = Path(errors.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "progress", "text"),
+    ("errors", "faults", "progress", "text"),
     ("records",),
     ("settings", "store", "hub", "prompts", "duty"),
     ("models",),

@@ -6,14 +6,15 @@ is a near twin of a probe goes, not the probe.
 """
 
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
 from datasketch import MinHash, MinHashLSH
 
+from adhere.embedding import Embed, FloatArray
+from adhere.faults import Known, fault, known
 from adhere.grounding import Grounded, Grounding
 from adhere.records import Clause, Document, Dropped, Example, Passage, PreferencePair, Probe
 from adhere.settings import CurateSettings
@@ -22,19 +23,6 @@ from adhere.text import text_size
 Row = Example | PreferencePair | Probe
 R = TypeVar("R", Example, PreferencePair, Probe)
 
-_NEEDS_TEXT = re.compile(
-    r"\b(?:the|this|that) (?:text|passage|paragraph|sentence|excerpt|statement|above|following)\b"
-    r"|\b(?:this|the given) (?:rule|section|article|clause|document)\b|\baccording to the\b",
-    re.IGNORECASE,
-)
-_ECHO = re.compile(
-    r"\b(?:Rule|Text|Question|Answer|Sentence|Opposite|Someone (?:asks|gives|has|is)\b[^.?!]*):"
-    r"|Harbour Line|Night Clinic|Charter of the Valley|as an AI|language model",
-    re.IGNORECASE,
-)
-_FEWEST_WORDS = 3
-_MOST_REPEATED = 0.4
-"""Share of a text's word 3-grams that may be repetitions. Our choice, not measured."""
 _SHINGLE = 5
 _PERMUTATIONS = 128
 _STEEPEST = 0.9
@@ -59,15 +47,22 @@ def curate(
     documents: Sequence[Document],
     passages: Sequence[Passage],
     grounding: Grounding,
+    embed: Embed,
+    prompts: Iterable[str],
     settings: CurateSettings,
 ) -> Curated:
-    """The kept rows, in their order. `grounding` scores answers by the teacher's likelihood."""
-    scripts = {script for document in documents for script in _scripts(document.text)}
+    """The kept rows, in their order.
+
+    `grounding` scores answers by the teacher's likelihood, `embed` compares questions by
+    their meaning. `prompts` are those that the rows were asked with, whose worked
+    examples must not come back in them.
+    """
+    allowed = known((document.text for document in documents), prompts)
     dropped: list[Dropped] = []
-    probes = _without_faults(probes, scripts, dropped)
-    pairs = _without_faults(pairs, scripts, dropped)
-    examples = _without_faults(examples, scripts, dropped)
-    twins = _Twins(settings.near_duplicate)
+    probes = _without_faults(probes, allowed, dropped)
+    pairs = _without_faults(pairs, allowed, dropped)
+    examples = _without_faults(examples, allowed, dropped)
+    twins = _Twins(_meanings([*probes, *pairs, *examples], embed, settings), settings)
     probes = twins.first_of(probes, dropped)
     pairs = twins.first_of(pairs, dropped)
     examples = twins.first_of(examples, dropped)
@@ -100,59 +95,13 @@ def answers_of(row: Row) -> tuple[str, str | None]:
     return row.reference, row.contrast
 
 
-def fault(question: str, answer: str, scripts: set[str]) -> str | None:
-    """What is wrong with a question and its answer by themselves, or None."""
-    both = f"{question}\n{answer}"
-    if _NEEDS_TEXT.search(question):
-        return "question needs the text beside it"
-    if _NEEDS_TEXT.search(answer):
-        return "answer speaks of the text"
-    if _ECHO.search(both):
-        return "echo of the prompt"
-    if min(_words(question), _words(answer)) < _FEWEST_WORDS:
-        return "too short"
-    if max(repetition(question), repetition(answer)) > _MOST_REPEATED:
-        return "degenerate text"
-    if not _scripts(both) <= scripts:
-        return "foreign script"
-    if answer.strip().rstrip(".!?").casefold() in question.casefold():
-        return "answer repeats the question"
-    return None
-
-
-def repetition(text: str) -> float:
-    """The share of word 3-grams (character 3-grams without spaces) that occurred before, 0 to 1."""
-    units = text.casefold().split() if " " in text.strip() else list(text)
-    grams = [tuple(units[place : place + 3]) for place in range(len(units) - 2)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
-def _words(text: str) -> int:
-    """Words; for scripts without spaces, one for each two characters."""
-    return max(len(text.split()), sum(map(_is_ideograph, text)) // 2)
-
-
-def _is_ideograph(character: str) -> bool:
-    return unicodedata.category(character) == "Lo"
-
-
-def _scripts(text: str) -> set[str]:
-    """Names of the scripts of the letters that make up at least 2 % of the text."""
-    letters = Counter(
-        unicodedata.name(character, "UNKNOWN").split()[0]
-        for character in text
-        if character.isalpha()
-    )
-    return {script for script, count in letters.items() if count >= 0.02 * letters.total()}
-
-
-def _without_faults(rows: Iterable[R], scripts: set[str], dropped: list[Dropped]) -> list[R]:
+def _without_faults(rows: Iterable[R], known: Known, dropped: list[Dropped]) -> list[R]:
     """Rows without a fault; a probe whose contrast has one goes on without the contrast."""
     kept: list[R] = []
     for row in rows:
         good, bad = answers_of(row)
-        reason = fault(row.question, good, scripts)
-        wrong = fault(row.question, bad, scripts) if bad and not reason else None
+        reason = fault(row.question, good, known)
+        wrong = fault(row.question, bad, known) if bad and not reason else None
         if wrong and isinstance(row, Probe):
             dropped.append(_drop(row, f"contrast left out: {wrong}", f"{row.question} - {bad}"))
             kept.append(replace(row, contrast=None))
@@ -164,28 +113,77 @@ def _without_faults(rows: Iterable[R], scripts: set[str], dropped: list[Dropped]
 
 
 class _Twins:
-    """Near-duplicates: rows of one kind among themselves, and every kind with the probes."""
+    """Near-duplicates: rows of one kind among themselves, and every kind with the probes.
 
-    def __init__(self, threshold: float) -> None:
-        self._threshold = threshold
-        self._probes = _Questions(threshold)
+    Twins in words are those of `_Questions`, twins in meaning those of `_Meanings`.
+    """
+
+    def __init__(self, vectors: Mapping[str, FloatArray], settings: CurateSettings) -> None:
+        self._vectors = vectors
+        self._settings = settings
+        self._probes = self._none_yet()
 
     def first_of(self, rows: Iterable[R], dropped: list[Dropped]) -> list[R]:
-        own = _Questions(self._threshold)
+        own = self._none_yet()
         kept: list[R] = []
         for row in rows:
             is_probe = isinstance(row, Probe)
-            if not is_probe and (twin := self._probes.twin(row.question)):
-                dropped.append(_drop(row, "near twin of a probe", f"{twin}: {row.question}"))
+            if not is_probe and _twin(row, self._probes, "twin of a probe", dropped):
                 continue
-            if twin := own.twin(row.question):
-                dropped.append(_drop(row, "near-duplicate", f"{twin}: {row.question}"))
+            if _twin(row, own, "duplicate", dropped):
                 continue
-            own.add(row)
-            if is_probe:
-                self._probes.add(row)
+            for seen in (*own.values(), *(self._probes.values() if is_probe else ())):
+                seen.add(row)
             kept.append(row)
         return kept
+
+    def _none_yet(self) -> dict[str, "_Questions | _Meanings"]:
+        return {
+            "near": _Questions(self._settings.near_duplicate),
+            "semantic": _Meanings(self._settings.semantic_duplicate, self._vectors),
+        }
+
+
+def _twin(
+    row: Row, seen: Mapping[str, "_Questions | _Meanings"], of: str, dropped: list[Dropped]
+) -> bool:
+    """Whether the row's question was seen; it is then dropped, with the twin's id."""
+    for sort, questions in seen.items():
+        if twin := questions.twin(row):
+            dropped.append(_drop(row, f"{sort} {of}", f"{twin}: {row.question}"))
+            return True
+    return False
+
+
+class _Meanings:
+    """Questions by the cosine of their sentence embeddings."""
+
+    def __init__(self, threshold: float, vectors: Mapping[str, FloatArray]) -> None:
+        self._threshold = threshold
+        self._vectors = vectors
+        self._ids: list[str] = []
+        self._seen = np.empty((len(vectors), max(map(len, vectors.values()), default=0)))
+
+    def twin(self, row: Row) -> str | None:
+        """The id of the question nearest in meaning, at or over the threshold."""
+        if not self._ids:
+            return None
+        similarity = self._seen[: len(self._ids)] @ self._vectors[row.id]
+        nearest = int(similarity.argmax())
+        return self._ids[nearest] if similarity[nearest] >= self._threshold else None
+
+    def add(self, row: Row) -> None:
+        if row.id in self._vectors:
+            self._seen[len(self._ids)] = self._vectors[row.id]
+            self._ids.append(row.id)
+
+
+def _meanings(rows: Sequence[Row], embed: Embed, settings: CurateSettings) -> dict[str, FloatArray]:
+    """Row id -> the embedding of its question; none when the settings ask for none."""
+    if settings.semantic_duplicate >= 1 or not rows:
+        return {}
+    vectors = embed([row.question for row in rows])
+    return {row.id: vector for row, vector in zip(rows, vectors, strict=True)}
 
 
 class _Questions:
@@ -203,9 +201,9 @@ class _Questions:
         )
         self._shingles: dict[str, set[bytes]] = {}
 
-    def twin(self, question: str) -> str | None:
+    def twin(self, row: Row) -> str | None:
         """The id of the most similar question at or over the threshold."""
-        shingles = _shingles(question)
+        shingles = _shingles(row.question)
         similar = [
             (_jaccard(shingles, self._shingles[other]), other)
             for other in map(str, self._index.query(_signature(shingles)))

@@ -78,6 +78,8 @@ class CurateSettings(_Settings):
     """Least difference in grounding gain between chosen and rejected, in nats a token."""
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Jaccard similarity of character 5-grams from which two questions are the same."""
+    semantic_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Cosine of sentence embeddings from which two questions are the same; 1 does not embed."""
     max_length_ratio: Annotated[float, Field(ge=1)] = 2.5
     """Largest ratio of the longer to the shorter answer of a pair."""
 

@@ -98,6 +98,8 @@ def _curate(bench: Bench, folder: Path) -> Outcome:
         bench.read("ingest/documents.jsonl", Document),
         bench.read("ingest/passages.jsonl", Passage),
         Grounding(bench.engine, bench.progress),
+        bench.embed,
+        [bench.prompts.bare(name) for name in _ROWS],
         bench.settings.curate,
     )
     counts = _write_rows(folder, kept.examples, kept.pairs, kept.probes)
@@ -302,6 +304,8 @@ class Stage:
 
 
 _TEACHER = ("models.teacher", "models.style")
+_ROWS = ("question", "opposite", "answer")
+"""The prompts that rows are made with."""
 _DATA = ("ingest", "clauses", "generate", "curate")
 _TRAINED = ("sft", "dpo", "dpo-alone", "document-lm")
 
@@ -321,13 +325,14 @@ STAGES: Mapping[str, Stage] = {
         after=("ingest", "clauses"),
         settings=(*_TEACHER, "models.embedder", "generate"),
         work=_generate,
-        prompts=("question", "opposite", "answer"),
+        prompts=_ROWS,
     ),
     "curate": Stage(
         does="rows -> the rows worth keeping",
         after=("ingest", "clauses", "generate"),
-        settings=("models.teacher", "curate"),
+        settings=(*_TEACHER, "models.embedder", "curate"),
         work=_curate,
+        prompts=_ROWS,
     ),
     "midtrain": Stage(
         does="document text -> adapter that SFT goes on from",
