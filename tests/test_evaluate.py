@@ -1,12 +1,13 @@
 import json
 from dataclasses import asdict
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 from fakes import FakeEngine, clause, passage, probe
 from pydantic import TypeAdapter
 
-from adhere.errors import InputError
+from adhere.errors import EngineError, InputError
 from adhere.evaluate import METRICS, Evaluation, ProbeScore, System, evaluate
 from adhere.evaluate.coverage import clause_evidence, clause_result
 from adhere.evaluate.systems import matches
@@ -131,7 +132,7 @@ def test_differences_are_paired_corrected_and_say_what_could_be_seen(summary):
 
 
 def test_the_likelihood_judge_passes_and_the_asked_one_is_withheld_in_words(summary):
-    likelihood, asked = summary["judges"]
+    likelihood, asked, pointwise = summary["judges"]
     assert (likelihood["name"], likelihood["admitted"], likelihood["withheld"]) == (
         "likelihood",
         True,
@@ -140,8 +141,14 @@ def test_the_likelihood_judge_passes_and_the_asked_one_is_withheld_in_words(summ
     assert (asked["name"], asked["admitted"], asked["exam_accuracy"]) == ("asked", False, 0.0)
     assert asked["withheld"].startswith("withheld: the judge `asked` sorted 0 of 20 exam pairs")
     assert asked["flipped"] == asked["n"] == 20
-    assert set(likelihood["kinds"]) == {"contrast", "other clause"}
-    assert sum(kind["n"] for kind in likelihood["kinds"].values()) == likelihood["n"]
+    assert (pointwise["name"], pointwise["admitted"]) == ("pointwise", False)
+    kinds = dict(likelihood["kinds"])
+    assert kinds.pop("itself") == {"right": 4, "n": 4, "low": ANY, "high": 1.0}
+    assert set(kinds) == {"contrast", "other clause", "generic"}
+    for rows in (kinds, likelihood["lengths"]):
+        assert sum(row["n"] for row in rows.values()) == likelihood["n"] == 40
+        assert sum(row["right"] for row in rows.values()) == likelihood["right"]
+    assert set(likelihood["lengths"]) == {"longer is wrong", "longer is right"}
 
 
 def test_only_admitted_judges_have_win_rates_and_they_add_up(found, summary):
@@ -153,6 +160,10 @@ def test_only_admitted_judges_have_win_rates_and_they_add_up(found, summary):
         assert row["rate"] == (row["wins"] + row["ties"] / 2) / n
         assert row["low"] <= row["rate"] <= row["high"]
         assert row["worst"] == row["best"] == row["rate"]
+        assert 0 <= row["p_mcnemar"] <= 1
+        for other in (row["corrected"], row["length_controlled"]):
+            assert 0 <= other["low"] <= other["rate"] <= other["high"] <= 1
+        assert row["corrected"]["value"] == row["corrected"]["rate"] >= row["rate"] - 1e-9
     first = summary["win_rates"][0]
     assert (first["b"], first["rate"]) == ("base", 1.0)
     assert first["low"] < 1.0  # all wins, yet no certainty
@@ -167,8 +178,44 @@ def test_a_fair_asked_judge_is_admitted_too():
         return "A" if sum(word in text[first:second] for word in rule) else "B"
 
     evaluation = run(reply=fair)
-    assert [exam.admitted for exam in evaluation.judges] == [True, True]
+    assert [exam.admitted for exam in evaluation.judges] == [True, True, False]
     assert {verdict.judge for verdict in evaluation.verdicts} == {"likelihood", "asked"}
+    [row] = evaluation.summary()["agreement"]
+    assert row["judges"] == ["likelihood", "asked"]
+    assert row["n"] == len(PROBES) * len(matches(LADDER))
+    assert row["alpha"] > 0.5
+
+
+def test_only_the_engines_given_judge_and_each_under_its_own_name():
+    class Closing(FakeEngine):
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    class Speechless(Closing):
+        def score(self, requests):
+            raise EngineError("big gives no log-probabilities.")
+
+    big, small = Speechless("big", judged), Closing("small", judged)
+    teacher = Closing("teacher", judged)
+    evaluation = run(teacher=teacher, judges=[big, small])
+    assert [exam.name for exam in evaluation.judges] == [
+        "likelihood big",
+        "asked big",
+        "pointwise big",
+        "likelihood small",
+        "asked small",
+        "pointwise small",
+    ]
+    assert teacher.asked == []  # never the teacher when others are given
+    assert (big.closed, small.closed, teacher.closed) == (True, True, False)
+    likelihood = evaluation.summary()["judges"][0]
+    assert likelihood["withheld"] == (
+        "withheld: the judge `likelihood big` could not sit the exam: "
+        "big gives no log-probabilities."
+    )
+    assert {verdict.judge for verdict in evaluation.verdicts} == {"likelihood small"}
 
 
 def test_unreadable_verdicts_open_the_range_from_best_to_worst(found):

@@ -35,7 +35,8 @@ class Bench:
 
         Unknown or unreachable models, missing packages; weights are fetched here.
         """
-        self.engine.check()
+        for engine in dict.fromkeys((self.engine, *self.judges)):
+            engine.check()
         for name in (self.settings.models.student, self.settings.models.embedder):
             checkpoint_folder(name, self.progress)
 
@@ -44,6 +45,17 @@ class Bench:
         """The teacher's engine behind the run's cache of completions."""
         engine = open_engine(self.settings.models.teacher, self.progress)
         return Cached(engine, self.run / "cache.sqlite", self.progress)
+
+    @cached_property
+    def judges(self) -> list[Engine]:
+        """The engines that judge, by their addresses; the teacher where none is given."""
+        cache, teacher = self.run / "cache.sqlite", self.settings.models.teacher
+        return [
+            self.engine
+            if address == teacher
+            else Cached(open_engine(address, self.progress), cache, self.progress)
+            for address in dict.fromkeys(self.settings.evaluate.judges or (teacher,))
+        ]
 
     @cached_property
     def teacher(self) -> Teacher:

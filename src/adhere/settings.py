@@ -135,12 +135,14 @@ class EvaluateSettings(_Settings):
     """Longest answer."""
     retrieved: Annotated[int, Field(ge=1)] = 2
     """Passages that `base+rag` reads."""
+    judges: tuple[str, ...] = ()
+    """Addresses of the engines that judge, one or several; the teacher where none is given."""
     exam_pairs: Annotated[int, Field(ge=10)] = 60
     """Pairs with a known winner that a judge must sort before it is believed."""
     exam_floor: Annotated[float, Field(ge=0.5, lt=1)] = 0.7
     """A judge is admitted when the lower bound of its exam accuracy is at least this."""
     resamples: Annotated[int, Field(ge=100)] = 2000
-    """Bootstrap resamples of an interval."""
+    """Draws behind the interval of a corrected win rate."""
     seed: int = 0
 
 

@@ -207,6 +207,7 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
             System(name="sft+dpo", engine=bench.student_engine("dpo/adapter")),
         ],
         teacher=bench.engine,
+        judges=bench.judges,
         embed=bench.embed,
         prompts=bench.prompts,
         settings=bench.settings.evaluate,
@@ -375,7 +376,7 @@ STAGES: Mapping[str, Stage] = {
         after=(*_DATA, *_TRAINED),
         settings=("models", "evaluate"),
         work=_evaluate,
-        prompts=("judge_pairwise", "retrieved"),
+        prompts=("judge_pairwise", "judge_pointwise", "judge_generic", "retrieved"),
     ),
     "report": Stage(
         does="everything -> one page",

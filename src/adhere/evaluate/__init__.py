@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from adhere.embedding import Embed
 from adhere.engines.base import Engine
 from adhere.errors import InputError
-from adhere.evaluate.exam import ExamResult, exam_pairs, examine
-from adhere.evaluate.judges import AskedJudge, Comparison, Judge, LikelihoodJudge
+from adhere.evaluate.exam import ExamResult, exam_pairs, sit
+from adhere.evaluate.judges import Comparison, Judge, Match, comparisons, judges_of
 from adhere.evaluate.likelihood import reference_likelihoods
 from adhere.evaluate.metrics import (
     LOWER_IS_BETTER,
@@ -44,6 +44,7 @@ def evaluate(
     training: Mapping[str, tuple[int, int]],
     systems: Sequence[System],
     teacher: Engine,
+    judges: Sequence[Engine] = (),
     embed: Embed,
     prompts: Prompts,
     settings: EvaluateSettings,
@@ -53,9 +54,11 @@ def evaluate(
 
     `probes`: curated and held out. `exam`: held-out probes before curation, for the
     judges' exam. `training`: clause id -> (examples, pairs) trained on. `systems`: the
-    ladder, base first and the fully aligned model last. A failed request becomes a
-    Dropped; engines are left open. Raises InputError where there is nothing to
-    compare, or where a probe's clause or passage is not among those given.
+    ladder, base first and the fully aligned model last. `judges`: the engines that
+    judge; the teacher where none is given, and only then. A failed request becomes a
+    Dropped; engines are left open, but for those of other judges. Raises InputError
+    where there is nothing to compare, or where a probe's clause or passage is not among
+    those given.
     """
     if not probes or not systems:
         raise InputError(
@@ -69,11 +72,33 @@ def evaluate(
     measured, unscored = answer_values(answers, probe_of, sources, embed, grounding)
     for answer, found in zip(answers, measured, strict=True):
         values[answer.system, answer.probe] |= found
-    judges: list[Judge] = [LikelihoodJudge(grounding), AskedJudge(teacher, prompts, progress)]
-    pairs = exam_pairs(exam, sources, settings)
-    exams = [examine(judge, pairs, settings.exam_floor) for judge in judges]
     names = tuple(system.name for system in systems)
-    comparisons = _comparisons(matches(names), answers, probes, sources)
+    statements = {clause.id: clause.statement for clause in clauses}
+    pairs = exam_pairs(
+        exam,
+        sources,
+        statements,
+        prompts.render("judge_generic").splitlines(),
+        count=settings.exam_pairs,
+        seed=settings.seed,
+    )
+    found = comparisons(matches(names), answers, probes, sources, statements)
+    exams: list[ExamResult] = []
+    verdicts: list[Verdict] = []
+    for engine in judges or [teacher]:
+        own = engine is teacher
+        panel = judges_of(
+            engine,
+            grounding if own else Grounding(engine, progress),
+            prompts,
+            progress,
+            "" if own else engine.name,
+        )
+        for judge in panel:
+            exams.append(sit(judge, pairs, settings.exam_floor))
+            verdicts += _verdicts(judge, found) if exams[-1].admitted else []
+        if not own:
+            engine.close()
     return Evaluation(
         systems=names,
         probes=tuple(probes),
@@ -85,12 +110,7 @@ def evaluate(
             ProbeScore(system=system, probe=probe, values=found)
             for (system, probe), found in values.items()
         ],
-        verdicts=[
-            verdict
-            for judge, result in zip(judges, exams, strict=True)
-            if result.admitted
-            for verdict in _verdicts(judge, comparisons)
-        ],
+        verdicts=verdicts,
         judges=exams,
         dropped=dropped + unscored,
     )
@@ -149,36 +169,8 @@ def _ask(
     return answers, values, dropped
 
 
-_Match = tuple[str, str]
-
-
-def _comparisons(
-    pairs: Sequence[_Match],
-    answers: Sequence[Answer],
-    probes: Sequence[Probe],
-    sources: Mapping[str, str],
-) -> list[tuple[_Match, Comparison]]:
-    """Each pair of systems on each probe that both answered; those of one probe adjacent."""
-    said = {(answer.system, answer.probe): answer.text for answer in answers}
-    return [
-        (
-            (a, b),
-            Comparison(
-                probe=probe.id,
-                passage=sources[probe.clause],
-                question=probe.question,
-                a=said[a, probe.id],
-                b=said[b, probe.id],
-            ),
-        )
-        for probe in probes
-        for a, b in pairs
-        if (a, probe.id) in said and (b, probe.id) in said
-    ]
-
-
-def _verdicts(judge: Judge, comparisons: Sequence[tuple[_Match, Comparison]]) -> list[Verdict]:
-    judgements = judge.compare([comparison for _, comparison in comparisons])
+def _verdicts(judge: Judge, found: Sequence[tuple[Match, Comparison]]) -> list[Verdict]:
+    judgements = judge.compare([comparison for _, comparison in found])
     return [
         Verdict(
             probe=comparison.probe,
@@ -190,5 +182,5 @@ def _verdicts(judge: Judge, comparisons: Sequence[tuple[_Match, Comparison]]) ->
             flipped=said.flipped,
             unreadable=said.unreadable,
         )
-        for ((a, b), comparison), said in zip(comparisons, judgements, strict=True)
+        for ((a, b), comparison), said in zip(found, judgements, strict=True)
     ]

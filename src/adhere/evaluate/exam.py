@@ -1,57 +1,81 @@
 """The exam: before a judge is believed it sorts pairs whose winner is known."""
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import cycle
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
+from adhere.errors import EngineError
 from adhere.evaluate.judges import Comparison, Judge, Judgement
-from adhere.evaluate.statistics import wilson
-from adhere.records import Probe
-from adhere.settings import EvaluateSettings
+from adhere.evaluate.statistics import rate_interval
+from adhere.records import Probe, Winner
 
-ExamKind = Literal["contrast", "other clause"]
+WonKind = Literal["contrast", "other clause", "generic"]
+ExamKind = Literal["contrast", "other clause", "generic", "itself"]
 
 _BATCH = 20
-
-_Drawn = tuple[Probe, ExamKind, str]
-"""A probe, the kind of pair, and the worse answer."""
+_TIES_AMONG = 10
+"""For so many pairs with a winner there is one that should be a tie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExamPair:
-    """A comparison whose better answer, the probe's reference, is known."""
+    """A comparison whose outcome is known: the probe's reference wins, or ties with itself."""
 
     kind: ExamKind
     clause: str
     comparison: Comparison
-    better: Literal["a", "b"]
+    better: Winner
+
+    @property
+    def longer_is_wrong(self) -> bool:
+        """Whether the worse answer has more characters than the reference."""
+        sides = {"a": len(self.comparison.a), "b": len(self.comparison.b)}
+        return self.better != "tie" and sides[self.better] < max(sides.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorted:
+    """One exam pair and what the judge made of it."""
+
+    pair: ExamPair
+    said: Judgement
+
+    @property
+    def credit(self) -> float:
+        """1 right, 0.5 a tie where there is a winner, 0 wrong."""
+        if self.said.winner == self.pair.better:
+            return 1.0
+        return 0.5 if self.said.winner == "tie" else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExamResult:
-    """How one judge did. `pairs` were set; a judge beyond hope is not asked all of them."""
+    """How one judge did. A judge beyond hope is not asked all of the pairs."""
 
     name: str
     pairs: int
+    """Pairs with a winner that were set."""
     floor: float
-    clauses: tuple[str, ...]
-    """Of the pairs that were sorted, in their order; as long as `credits`."""
-    credits: tuple[float, ...]
-    """Of each sorted pair: 1 right, 0.5 tie, 0 wrong."""
-    kinds: tuple[ExamKind, ...]
-    flipped: int
-    unreadable: int
+    items: tuple[Sorted, ...] = ()
+    refused: str | None = None
+    """Why the judge could not sit the exam at all."""
+
+    @property
+    def won(self) -> tuple[Sorted, ...]:
+        """The sorted pairs that have a winner: they decide."""
+        return tuple(item for item in self.items if item.pair.better != "tie")
 
     @property
     def n(self) -> int:
-        return len(self.credits)
+        return len(self.won)
 
     @property
     def right(self) -> int:
         """Pairs sorted rightly; a tie is not."""
-        return sum(credit == 1 for credit in self.credits)
+        return sum(item.credit == 1 for item in self.won)
 
     @property
     def accuracy(self) -> float:
@@ -59,8 +83,12 @@ class ExamResult:
 
     @property
     def low(self) -> float:
-        """Lower bound of Wilson's interval of the accuracy."""
-        return wilson(self.right, self.n)[0]
+        """Lower bound of the interval of the accuracy; pairs of one clause count together."""
+        return self.interval[0]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return _interval(self.won)
 
     @property
     def admitted(self) -> bool:
@@ -68,11 +96,16 @@ class ExamResult:
 
     @property
     def withheld(self) -> str | None:
-        """Why the judge has no win rates, in a sentence; None for an admitted judge."""
+        """Why its win rates are not shown, or None."""
         if self.admitted:
             return None
-        if self.n == 0:
-            return f"withheld: there were no exam pairs to examine the judge `{self.name}` on."
+        if self.refused:
+            return f"withheld: the judge `{self.name}` could not sit the exam: {self.refused}"
+        if not self.pairs:
+            return (
+                f"withheld: the judge `{self.name}` was not examined, since there are no exam "
+                "pairs; more clauses or probes would make some."
+            )
         sentence = (
             f"withheld: the judge `{self.name}` sorted {self.right} of {self.n} exam pairs "
             f"({self.accuracy:.0%}, lower bound {self.low:.0%}); {self.floor:.0%} is needed"
@@ -83,53 +116,117 @@ class ExamResult:
         )
 
 
+def _interval(items: Sequence[Sorted], hoped: Sequence[ExamPair] = ()) -> tuple[float, float]:
+    """Of the accuracy, if all of the `hoped` pairs were right too."""
+    clauses = [item.pair.clause for item in items] + [pair.clause for pair in hoped]
+    right = [float(item.credit == 1) for item in items] + [1.0] * len(hoped)
+    return rate_interval(right, clauses)
+
+
 def exam_pairs(
-    probes: Sequence[Probe], sources: Mapping[str, str], settings: EvaluateSettings
+    probes: Sequence[Probe],
+    passages: Mapping[str, str],
+    statements: Mapping[str, str],
+    generic: Sequence[str],
+    *,
+    count: int,
+    seed: int,
 ) -> list[ExamPair]:
-    """At most `settings.exam_pairs` pairs, the two kinds by turns.
+    """`count` pairs with a known winner (fewer where there are not so many), and some ties.
 
-    Kinds: a probe's reference against its contrast, and against the reference of a
-    probe of another clause. `probes` should be the held-out probes *before* curation:
-    curation keeps what the likelihood score approves of, and a judge that uses the
-    same score would be examined on pairs of its own choice. `sources`: clause id ->
-    text of the clause's passage. The choice is seeded by each probe's id, and the
-    better answer sits in seat a and seat b by turns.
+    Kinds of worse answer: the probe's contrast, the reference of a probe of another
+    clause, and one of the `generic` answers that say nothing of the document. Lengths
+    are crossed: the longer answer is wrong as often as right, so that a judge of
+    length gets half. Ties set a reference against itself, one among ten; they are
+    shown and do not count.
+
+    `probes` should be the held-out probes *before* curation: curation keeps what the
+    likelihood score approves of, and a judge that uses the same score would be
+    examined on pairs of its own choice. `passages`, `statements`: clause id -> text.
+    The choice is seeded by each probe's id, and the better answer sits in seat a and
+    seat b by turns.
     """
-    contrasts: list[_Drawn] = [
-        (probe, "contrast", probe.contrast) for probe in probes if probe.contrast is not None
+    drawn = _crossed(_worse(probes, generic, seed), seed)[:count]
+    ties = sorted(probes, key=lambda probe: Random(f"{seed}:itself:{probe.id}").random())
+
+    def pair(probe: Probe, kind: ExamKind, a: str, b: str, better: Winner) -> ExamPair:
+        comparison = Comparison(
+            probe=probe.id,
+            passage=passages[probe.clause],
+            statement=statements[probe.clause],
+            question=probe.question,
+            a=a,
+            b=b,
+        )
+        return ExamPair(kind=kind, clause=probe.clause, comparison=comparison, better=better)
+
+    won = [
+        pair(one.probe, one.kind, one.probe.reference, one.worse, "a")
+        if place // 2 % 2 == 0
+        else pair(one.probe, one.kind, one.worse, one.probe.reference, "b")
+        for place, one in enumerate(drawn)
     ]
-    others: list[_Drawn] = [
-        (probe, "other clause", other)
-        for probe in probes
-        if (other := _other_reference(probe, probes, settings.seed)) is not None
+    tied = [
+        pair(probe, "itself", probe.reference, probe.reference, "tie")
+        for probe in ties[: len(won) // _TIES_AMONG]
     ]
-    turns = zip_longest(_shuffled(contrasts, settings.seed), _shuffled(others, settings.seed))
-    chosen = [drawn for turn in turns for drawn in turn if drawn is not None]
-    return [
-        _pair(probe, kind, worse, sources[probe.clause], "a" if place // 2 % 2 == 0 else "b")
-        for place, (probe, kind, worse) in enumerate(chosen[: settings.exam_pairs])
+    return won + tied
+
+
+@dataclass(frozen=True, slots=True)
+class _Worse:
+    """A probe and an answer that is worse than its reference."""
+
+    probe: Probe
+    kind: WonKind
+    worse: str
+
+    @property
+    def longer(self) -> bool:
+        return len(self.worse) > len(self.probe.reference)
+
+
+def _worse(probes: Sequence[Probe], generic: Sequence[str], seed: int) -> list[_Worse]:
+    """For each probe its contrast, and a longer and a shorter answer of each other kind."""
+    found: list[_Worse] = []
+    for probe in probes:
+        if probe.contrast is not None:
+            found.append(_Worse(probe, "contrast", probe.contrast))
+        others = {other.reference for other in probes if other.clause != probe.clause}
+        pools: dict[WonKind, set[str]] = {"other clause": others, "generic": set(generic)}
+        for kind, pool in pools.items():
+            ready = [_Worse(probe, kind, text) for text in sorted(pool - {probe.reference})]
+            for longer in (True, False):
+                side = [one for one in ready if one.longer == longer]
+                if side:
+                    found.append(Random(f"{seed}:{kind}:{longer}:{probe.id}").choice(side))
+    return found
+
+
+def _crossed(found: Sequence[_Worse], seed: int) -> list[_Worse]:
+    """In the order of drawing: longer and shorter by turns, among each the kinds by turns.
+
+    It ends where one of the two lengths has run out.
+    """
+    longer, shorter = (
+        _by_turns([one for one in found if one.longer == side], seed) for side in (True, False)
+    )
+    return [one for both in zip(longer, shorter, strict=False) for one in both]
+
+
+def _by_turns(found: Sequence[_Worse], seed: int) -> Iterator[_Worse]:
+    def rank(one: _Worse) -> float:
+        return Random(f"{seed}:{one.kind}:{one.probe.id}").random()
+
+    queues = [
+        deque(sorted((one for one in found if one.kind == kind), key=rank))
+        for kind in get_args(WonKind)
     ]
-
-
-def _shuffled(drawn: Sequence[_Drawn], seed: int) -> list[_Drawn]:
-    return sorted(drawn, key=lambda item: Random(f"{seed}:{item[1]}:{item[0].id}").random())
-
-
-def _other_reference(probe: Probe, probes: Sequence[Probe], seed: int) -> str | None:
-    others = [
-        other.reference
-        for other in probes
-        if other.clause != probe.clause and other.reference != probe.reference
-    ]
-    return Random(f"{seed}:{probe.id}").choice(others) if others else None
-
-
-def _pair(
-    probe: Probe, kind: ExamKind, worse: str, passage: str, better: Literal["a", "b"]
-) -> ExamPair:
-    a, b = (probe.reference, worse) if better == "a" else (worse, probe.reference)
-    comparison = Comparison(probe=probe.id, passage=passage, question=probe.question, a=a, b=b)
-    return ExamPair(kind=kind, clause=probe.clause, comparison=comparison, better=better)
+    for queue in cycle(queues):
+        if queue:
+            yield queue.popleft()
+        elif not any(queues):
+            return
 
 
 def examine(judge: Judge, pairs: Sequence[ExamPair], floor: float) -> ExamResult:
@@ -138,28 +235,24 @@ def examine(judge: Judge, pairs: Sequence[ExamPair], floor: float) -> ExamResult
     It is admitted when the lower bound of its accuracy reaches `floor`. A judge that
     could not get there even with all the rest right is not asked the rest.
     """
-    judgements: list[Judgement] = []
+    items: list[Sorted] = []
+    winners = sum(pair.better != "tie" for pair in pairs)
     for start in range(0, len(pairs), _BATCH):
         batch = pairs[start : start + _BATCH]
-        judgements += judge.compare([pair.comparison for pair in batch])
-        rest = len(pairs) - len(judgements)
-        right = sum(_credit(pair, said) == 1 for pair, said in zip(pairs, judgements, strict=False))
-        if wilson(right + rest, len(pairs))[0] < floor:
+        judgements = judge.compare([pair.comparison for pair in batch])
+        items += [
+            Sorted(pair=pair, said=said) for pair, said in zip(batch, judgements, strict=True)
+        ]
+        result = ExamResult(name=judge.name, pairs=winners, floor=floor, items=tuple(items))
+        rest = [pair for pair in pairs[len(items) :] if pair.better != "tie"]
+        if _interval(result.won, rest)[0] < floor:
             break
-    sorted_pairs = pairs[: len(judgements)]
-    return ExamResult(
-        name=judge.name,
-        pairs=len(pairs),
-        floor=floor,
-        clauses=tuple(pair.clause for pair in sorted_pairs),
-        credits=tuple(map(_credit, sorted_pairs, judgements)),
-        kinds=tuple(pair.kind for pair in sorted_pairs),
-        flipped=sum(said.flipped for said in judgements),
-        unreadable=sum(said.unreadable for said in judgements),
-    )
+    return ExamResult(name=judge.name, pairs=winners, floor=floor, items=tuple(items))
 
 
-def _credit(pair: ExamPair, judgement: Judgement) -> float:
-    if judgement.winner == "tie":
-        return 0.5
-    return float(judgement.winner == pair.better)
+def sit(judge: Judge, pairs: Sequence[ExamPair], floor: float) -> ExamResult:
+    """`examine`, for a judge whose engine may turn out unable to do what it needs."""
+    try:
+        return examine(judge, pairs, floor)
+    except EngineError as error:
+        return ExamResult(name=judge.name, pairs=0, floor=floor, refused=str(error))

@@ -1,20 +1,33 @@
-"""Who says which of two answers follows the passage better."""
+"""Who says which of two answers follows the document better.
+
+Judges differ in how they find out: by the likelihood of the answers given the passage,
+by asking about both answers at once, or by asking about each answer alone.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from adhere.engines.base import Engine
-from adhere.grounding import Grounded, Grounding
+from adhere.grounding import Grounded, Grounding, score_all, score_request
 from adhere.progress import Progress
 from adhere.prompts import Prompts
-from adhere.records import Message, Request, Sampling, Winner, record_id
+from adhere.records import (
+    Answer,
+    Message,
+    Probe,
+    Request,
+    Sampling,
+    ScoreRequest,
+    Winner,
+    record_id,
+)
 
 Seat = Literal["A", "B"]
 
 TIE_MARGIN = 0.01
-"""Nats a token; two grounding gains nearer than this are a tie (rounding of batched bf16)."""
+"""Nats; two marks nearer than this are a tie (rounding of batched bf16)."""
 
 _LONGEST_REPLY = 4
 _REPLY = re.compile(r"\W*(?:(?:the )?answer\W+)?([AB])\W*", re.IGNORECASE)
@@ -27,6 +40,8 @@ class Comparison:
     probe: str
     passage: str
     """The text that the answers are judged by."""
+    statement: str
+    """Of the clause: what exactly the passage values here."""
     question: str
     a: str
     b: str
@@ -45,9 +60,45 @@ class Judgement:
     """The judge gave no verdict that could be read; the winner is "tie"."""
 
 
+Match = tuple[str, str]
+"""The names of two systems, a and b."""
+
+
+def comparisons(
+    matches: Sequence[Match],
+    answers: Sequence[Answer],
+    probes: Sequence[Probe],
+    passages: Mapping[str, str],
+    statements: Mapping[str, str],
+) -> list[tuple[Match, Comparison]]:
+    """Each match on each probe that both systems answered; those of one probe adjacent.
+
+    `passages`, `statements`: clause id -> text.
+    """
+    said = {(answer.system, answer.probe): answer.text for answer in answers}
+    return [
+        (
+            (a, b),
+            Comparison(
+                probe=probe.id,
+                passage=passages[probe.clause],
+                statement=statements[probe.clause],
+                question=probe.question,
+                a=said[a, probe.id],
+                b=said[b, probe.id],
+            ),
+        )
+        for probe in probes
+        for a, b in matches
+        if (a, probe.id) in said and (b, probe.id) in said
+    ]
+
+
 class Judge(Protocol):
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Unique among the judges of a run."""
+        ...
 
     def compare(self, items: Sequence[Comparison]) -> list[Judgement]:
         """One judgement for each comparison, in order."""
@@ -55,11 +106,10 @@ class Judge(Protocol):
 
 
 class LikelihoodJudge:
-    """The answer with the higher grounding gain under the teacher wins."""
+    """The answer with the higher grounding gain wins."""
 
-    name = "likelihood"
-
-    def __init__(self, grounding: Grounding) -> None:
+    def __init__(self, grounding: Grounding, name: str = "likelihood") -> None:
+        self.name = name
         self._grounding = grounding
 
     def compare(self, items: Sequence[Comparison]) -> list[Judgement]:
@@ -68,11 +118,59 @@ class LikelihoodJudge:
             for item in items
             for answer in (item.a, item.b)
         ]
-        gains = self._grounding.gains(sides, "judge likelihood")
-        return [_by_gain(a, b) for a, b in zip(gains[::2], gains[1::2], strict=True)]
+        gains = self._grounding.gains(sides, f"judge {self.name}")
+        return [_of_two(a, b) for a, b in zip(gains[::2], gains[1::2], strict=True)]
 
 
-def _by_gain(a: float | None, b: float | None) -> Judgement:
+class PointwiseJudge:
+    """The answer that is more surely said to keep to the clause wins.
+
+    Each answer is shown alone, with the clause's statement. Its mark is log P("Yes") -
+    log P("No") as the reply: a small model says the same word of nearly every answer,
+    but not with the same certainty. Needs an engine that can score.
+    """
+
+    def __init__(
+        self, engine: Engine, prompts: Prompts, progress: Progress, name: str = "pointwise"
+    ) -> None:
+        self.name = name
+        self._engine = engine
+        self._prompts = prompts
+        self._progress = progress
+
+    def compare(self, items: Sequence[Comparison]) -> list[Judgement]:
+        requests = {
+            (item.statement, item.question, answer): self._requests(item, answer)
+            for item in items
+            for answer in (item.a, item.b)
+        }
+        both = [request for pair in requests.values() for request in pair]
+        scores = score_all(self._engine, both, f"judge {self.name}", self._progress)
+
+        def mark(item: Comparison, answer: str) -> float | None:
+            yes, no = requests[item.statement, item.question, answer]
+            if scores[yes.id].error is not None or scores[no.id].error is not None:
+                return None
+            return scores[yes.id].logprob - scores[no.id].logprob
+
+        return [_of_two(mark(item, item.a), mark(item, item.b)) for item in items]
+
+    def _requests(self, item: Comparison, answer: str) -> tuple[ScoreRequest, ScoreRequest]:
+        text = self._prompts.styled(
+            "judge_pointwise", statement=item.statement, question=item.question, answer=answer
+        )
+        examples, gap, last = text.rpartition("\n\n")
+        chat = self._prompts.style == "chat"
+        space = "" if chat else " "
+        yes, no = (
+            score_request(examples + gap, last, f"{space}{reply}", chat=chat)
+            for reply in ("Yes", "No")
+        )
+        return yes, no
+
+
+def _of_two(a: float | None, b: float | None) -> Judgement:
+    """By two marks; None is a mark that could not be given."""
     if a is None or b is None:
         return Judgement(winner="tie", unreadable=True)
     margin = a - b
@@ -82,16 +180,17 @@ def _by_gain(a: float | None, b: float | None) -> Judgement:
 
 
 class AskedJudge:
-    """The teacher is asked which answer follows the passage better, in both orders.
+    """A model is asked which answer follows the passage better, in both orders.
 
     Disagreement between the orders is a tie and counted as flipped. Two answers that
     are the same are a tie without being asked about.
     """
 
-    name = "asked"
-
-    def __init__(self, teacher: Engine, prompts: Prompts, progress: Progress) -> None:
-        self._teacher = teacher
+    def __init__(
+        self, engine: Engine, prompts: Prompts, progress: Progress, name: str = "asked"
+    ) -> None:
+        self.name = name
+        self._engine = engine
         self._prompts = prompts
         self._progress = progress
 
@@ -102,7 +201,7 @@ class AskedJudge:
         ]
         requests = {request.id: request for pair in pairs if pair for request in pair}
         completions = self._progress.track(
-            self._teacher.complete(requests.values()), "judge asked", len(requests)
+            self._engine.complete(requests.values()), f"judge {self.name}", len(requests)
         )
         seats: dict[str, Seat | None] = {
             completion.id: None if completion.error else parse_seat(completion.text)
@@ -155,3 +254,14 @@ def _of_both_orders(straight: Seat | None, swapped: Seat | None) -> Judgement:
     if first != second:
         return Judgement(winner="tie", flipped=True)
     return Judgement(winner=first, margin=1.0 if first == "a" else -1.0)
+
+
+def judges_of(
+    engine: Engine, grounding: Grounding, prompts: Prompts, progress: Progress, of: str = ""
+) -> list[Judge]:
+    """Every way in which one engine can judge; `of` tells its judges from another engine's."""
+    return [
+        LikelihoodJudge(grounding, f"likelihood {of}".strip()),
+        AskedJudge(engine, prompts, progress, f"asked {of}".strip()),
+        PointwiseJudge(engine, prompts, progress, f"pointwise {of}".strip()),
+    ]

@@ -1,26 +1,28 @@
 """From scores and verdicts to the tables of `summary.json`."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from adhere.evaluate.agreement import agreement
 from adhere.evaluate.coverage import Values, clause_evidence, clause_result
-from adhere.evaluate.exam import ExamResult
+from adhere.evaluate.exam import ExamResult, Sorted
 from adhere.evaluate.metrics import METRICS, RATES, ProbeScore
 from adhere.evaluate.statistics import (
+    Clustered,
     Estimate,
     FloatArray,
-    Resamples,
-    corrected_rate,
-    from_draws,
     holm,
+    mcnemar,
+    rate_interval,
     smallest_difference,
     two_sided_p,
 )
 from adhere.evaluate.systems import matches
+from adhere.evaluate.wins import win_rates
 from adhere.records import Answer, Clause, Dropped, Probe, Verdict
 from adhere.settings import EvaluateSettings
 
@@ -51,22 +53,27 @@ class Evaluation:
           nowhere is missing; low and high are None where a single clause has probes.
         - `differences`: a minus b on the probes of both, with p_value, p_holm (Holm
           over the comparisons of one metric) and detectable, the smallest true
-          difference that would be found in 80 of 100 such evaluations.
+          difference that would be found in 80 of 100 such evaluations at alpha 0.05.
         - `win_rates`: of admitted judges. Ties count half. `best` and `worst` are the
           rates if every unreadable verdict were a win, or a loss; `corrected` is the
-          rate freed of the errors that the judge made in its exam.
+          rate freed of the errors that the judge made in its exam, `length_controlled`
+          the rate at equal length.
+        - `p_mcnemar`, of rates: McNemar's exact test over clauses, each won by the
+          system that is ahead in it.
         - `judges`: their exams; `withheld` says in words why a judge has no win rates.
+        - `agreement`: of the judges that have verdicts.
         - `clauses`: one row a clause; `result` as defined by `clause_result`.
         """
-        resamples = Resamples(
-            [probe.clause for probe in self.probes], self.settings.resamples, self.settings.seed
-        )
+        clustered = Clustered([probe.clause for probe in self.probes])
         table = _table(self)
         return {
-            "systems": _systems(self.systems, table, resamples),
-            "differences": _differences(self.systems, table, resamples),
-            "win_rates": _win_rates(self, resamples),
-            "judges": [_judge(exam) for exam in self.judges],
+            "systems": _systems(self.systems, table, clustered),
+            "differences": _differences(self.systems, table, clustered),
+            "win_rates": win_rates(
+                self.verdicts, self.judges, self.probes, self.answers, self.settings
+            ),
+            "judges": [judge_row(exam) for exam in self.judges],
+            "agreement": agreement(self.verdicts),
             "clauses": _clauses(self),
         }
 
@@ -86,11 +93,11 @@ def _table(evaluation: Evaluation) -> dict[tuple[str, str], FloatArray]:
 
 
 def _systems(
-    names: Sequence[str], table: Mapping[tuple[str, str], FloatArray], resamples: Resamples
+    names: Sequence[str], table: Mapping[tuple[str, str], FloatArray], clustered: Clustered
 ) -> dict[str, dict[str, Row]]:
     systems: dict[str, dict[str, Row]] = {name: {} for name in names}
     for (name, metric), values in table.items():
-        estimate = resamples.rate(values) if metric in RATES else resamples.mean(values)
+        estimate = clustered.rate(values) if metric in RATES else clustered.mean(values)
         if estimate is not None:
             systems[name][metric] = _row(estimate)
     return systems
@@ -106,99 +113,61 @@ def _row(estimate: Estimate) -> Row:
 
 
 def _differences(
-    names: Sequence[str], table: Mapping[tuple[str, str], FloatArray], resamples: Resamples
+    names: Sequence[str], table: Mapping[tuple[str, str], FloatArray], clustered: Clustered
 ) -> list[Row]:
     rows: list[Row] = []
     for metric in METRICS:
         family: list[Row] = []
         for a, b in matches(names):
             values = table[a, metric] - table[b, metric]
-            estimate = resamples.mean(values)
-            if estimate is not None and estimate.error is not None:
-                tests = {
-                    "p_value": two_sided_p(resamples.draws(values)),
-                    "detectable": smallest_difference(estimate.error),
-                }
-                family.append({"a": a, "b": b, "metric": metric, **_row(estimate), **tests})
+            is_rate = metric in RATES
+            estimate = clustered.rate_difference(values) if is_rate else clustered.mean(values)
+            if estimate is None or estimate.error is None:
+                continue
+            row = {"a": a, "b": b, "metric": metric, **_row(estimate)}
+            row["p_value"] = two_sided_p(estimate)
+            row["detectable"] = smallest_difference(estimate)
+            if is_rate:
+                row["p_mcnemar"] = mcnemar(*clustered.ahead(values))
+            family.append(row)
         adjusted = holm([row["p_value"] for row in family])
         rows += [{**row, "p_holm": p} for row, p in zip(family, adjusted, strict=True)]
     return rows
 
 
-def _win_rates(evaluation: Evaluation, resamples: Resamples) -> list[Row]:
-    exams = {exam.name: exam for exam in evaluation.judges}
-    groups: dict[tuple[str, str, str], list[Verdict]] = defaultdict(list)
-    for verdict in evaluation.verdicts:
-        groups[verdict.judge, verdict.a, verdict.b].append(verdict)
-    place = {probe.id: row for row, probe in enumerate(evaluation.probes)}
-    rows: list[Row] = []
-    for (judge, a, b), verdicts in groups.items():
-        credits = np.full(len(place), np.nan)
-        for verdict in verdicts:
-            credits[place[verdict.probe]] = _CREDIT[verdict.winner]
-        estimate = resamples.rate(credits)
-        if estimate is not None:
-            row = {"a": a, "b": b, "judge": judge, **_counts(verdicts), **_rate(estimate)}
-            row["corrected"] = _corrected(
-                estimate, resamples.draws(credits), exams[judge], evaluation.settings
-            )
-            rows.append(row)
-    return rows
-
-
-_CREDIT = {"a": 1.0, "tie": 0.5, "b": 0.0}
-
-
-def _rate(estimate: Estimate) -> Row:
-    return {"rate": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
-
-
-def _counts(verdicts: Sequence[Verdict]) -> Row:
-    counted = Counter(verdict.winner for verdict in verdicts)
-    n = len(verdicts)
-    unreadable = sum(verdict.unreadable for verdict in verdicts)
-    score = counted["a"] + counted["tie"] / 2
-    return {
-        "wins": counted["a"],
-        "ties": counted["tie"],
-        "losses": counted["b"],
-        "flip_rate": sum(verdict.flipped for verdict in verdicts) / n,
-        "unreadable": unreadable,
-        "best": (score + unreadable / 2) / n,
-        "worst": (score - unreadable / 2) / n,
-    }
-
-
-def _corrected(
-    rate: Estimate, draws: FloatArray, exam: ExamResult, settings: EvaluateSettings
-) -> Row:
-    """The Rogan-Gladen rate; the exam is resampled on its own, so its draws are independent."""
-    credits = np.asarray(exam.credits)
-    examined = Resamples(exam.clauses, settings.resamples, settings.seed + 1).draws(credits)
-    value = corrected_rate(np.asarray([rate.value]), np.asarray([credits.mean()]))
-    estimate = from_draws(float(value[0]), corrected_rate(draws, examined), rate.n)
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-
-
-def _judge(exam: ExamResult) -> Row:
-    kinds: dict[str, Row] = {}
-    for kind, credit in zip(exam.kinds, exam.credits, strict=True):
-        row = kinds.setdefault(kind, {"right": 0, "n": 0})
-        row["right"] += int(credit == 1)
-        row["n"] += 1
+def judge_row(exam: ExamResult) -> Row:
+    """One judge's exam; what it did on pairs that should tie counts in `kinds` alone."""
+    low, high = exam.interval
     return {
         "name": exam.name,
         "exam_accuracy": exam.accuracy,
-        "low": exam.low,
+        "low": low,
+        "high": high,
         "n": exam.n,
         "admitted": exam.admitted,
         "right": exam.right,
-        "ties": sum(credit == 0.5 for credit in exam.credits),
-        "flipped": exam.flipped,
-        "unreadable": exam.unreadable,
-        "kinds": kinds,
+        "ties": sum(item.credit == 0.5 for item in exam.won),
+        "flipped": sum(item.said.flipped for item in exam.won),
+        "unreadable": sum(item.said.unreadable for item in exam.won),
+        "kinds": _sorted_by(exam.items, lambda item: item.pair.kind),
+        "lengths": _sorted_by(
+            exam.won,
+            lambda item: "longer is wrong" if item.pair.longer_is_wrong else "longer is right",
+        ),
         "withheld": exam.withheld,
     }
+
+
+def _sorted_by(items: Sequence[Sorted], name: Callable[[Sorted], str]) -> dict[str, Row]:
+    groups: dict[str, list[Sorted]] = defaultdict(list)
+    for item in items:
+        groups[name(item)].append(item)
+    rows: dict[str, Row] = {}
+    for group, own in groups.items():
+        right = [float(item.credit == 1) for item in own]
+        low, high = rate_interval(right, [item.pair.clause for item in own])
+        rows[group] = {"right": int(sum(right)), "n": len(own), "low": low, "high": high}
+    return rows
 
 
 def _clauses(evaluation: Evaluation) -> list[Row]:

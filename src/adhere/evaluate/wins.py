@@ -1,0 +1,81 @@
+"""Win rates: raw, freed of the judge's known errors, and at equal length."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from adhere.evaluate.agreement import CREDIT
+from adhere.evaluate.exam import ExamResult
+from adhere.evaluate.rates import corrected_rate, length_controlled_rate
+from adhere.evaluate.statistics import Clustered, Estimate, mcnemar
+from adhere.records import Answer, Probe, Verdict
+from adhere.settings import EvaluateSettings
+
+Row = dict[str, Any]
+
+
+def win_rates(
+    verdicts: Sequence[Verdict],
+    exams: Sequence[ExamResult],
+    probes: Sequence[Probe],
+    answers: Sequence[Answer],
+    settings: EvaluateSettings,
+) -> list[Row]:
+    """One row for each judge and match; see `Evaluation.summary` for what it holds."""
+    judged = {exam.name: exam for exam in exams}
+    lengths = {(answer.system, answer.probe): len(answer.text) for answer in answers}
+    place = {probe.id: row for row, probe in enumerate(probes)}
+    clauses = np.asarray([probe.clause for probe in probes])
+    clustered = Clustered(list(clauses))
+    groups: dict[tuple[str, str, str], list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        groups[verdict.judge, verdict.a, verdict.b].append(verdict)
+    rows: list[Row] = []
+    for (judge, a, b), group in groups.items():
+        credits = np.full(len(place), np.nan)
+        longer = np.zeros(len(place))
+        for verdict in group:
+            at = place[verdict.probe]
+            credits[at] = CREDIT[verdict.winner]
+            longer[at] = lengths[a, verdict.probe] - lengths[b, verdict.probe]
+        rate = clustered.rate(credits)
+        assert rate is not None  # a group has at least one verdict
+        known = ~np.isnan(credits)
+        level = length_controlled_rate(credits[known], longer[known], list(clauses[known]))
+        rows.append(
+            {"a": a, "b": b, "judge": judge}
+            | _counts(group)
+            | {"rate": rate.value, "low": rate.low, "high": rate.high, "n": rate.n}
+            | {"p_mcnemar": mcnemar(*clustered.ahead(credits - 0.5))}
+            | {"corrected": _corrected(rate, judged[judge], settings)}
+            | {"length_controlled": asdict(level)}
+        )
+    return rows
+
+
+def _counts(verdicts: Sequence[Verdict]) -> Row:
+    counted = Counter(verdict.winner for verdict in verdicts)
+    n = len(verdicts)
+    unreadable = sum(verdict.unreadable for verdict in verdicts)
+    score = counted["a"] + counted["tie"] / 2
+    return {
+        "wins": counted["a"],
+        "ties": counted["tie"],
+        "losses": counted["b"],
+        "flip_rate": sum(verdict.flipped for verdict in verdicts) / n,
+        "unreadable": unreadable,
+        "best": (score + unreadable / 2) / n,
+        "worst": (score - unreadable / 2) / n,
+    }
+
+
+def _corrected(rate: Estimate, exam: ExamResult, settings: EvaluateSettings) -> Row:
+    """`value` is `rate` by the name that other estimates have."""
+    clauses = [item.pair.clause for item in exam.won]
+    skill = Clustered(clauses).rate(np.asarray([item.credit for item in exam.won]))
+    assert skill is not None  # only judges that passed their exam have win rates
+    found = corrected_rate(rate, skill, settings.resamples, settings.seed)
+    return {"value": found.rate, **asdict(found)}
