@@ -47,10 +47,6 @@ class Prompts:
             sampling=sampling,
         )
 
-    def styled(self, name: str, **values: object) -> str:
-        """The text of the prompt `name` in this style, with `values` filled in."""
-        return self.render(self._styled(name), **values)
-
     def styled_tag(self, name: str) -> str:
         """The tag of the file that `request` uses for `name` in this style."""
         return self.tag(self._styled(name))
