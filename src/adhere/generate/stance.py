@@ -3,9 +3,9 @@
 A small teacher that is asked for "a question that breaks the rule" writes a question
 about the rule or about something else, and in either direction. Its likelihood tells
 which: where the clause is turned round, the leaning between yes and no must turn with
-it. What moves it is at stake, and the way it moves is the faithful answer. Of 186
-questions read by eye, nearly all that moved by 1 nat were about their clause, and the
-answer was the right one (docs/decisions.md).
+it. What moves it is at stake, and the way it moves is the faithful answer. Read by eye,
+45 of 59 questions that passed were about their clause and rightly answered; most of the
+others were about clauses too vague to decide anything (docs/decisions.md).
 """
 
 from collections.abc import Mapping
