@@ -1,6 +1,7 @@
 """Curation: every fault has its row, probes come first, answers are told apart, nothing is lost."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -241,6 +242,18 @@ def test_a_contrast_that_is_not_told_apart_goes_and_the_probe_stays(
     [kept] = found.probes
     assert kept.contrast is None
     assert kept.reference == "Yes, do rest at once."
+
+
+def test_a_question_that_turned_on_its_clause_needs_no_other_proof() -> None:
+    good, bad = "Yes, do rest at once.", "No, never rest at all."
+    shown = replace(pair("p", "May I sit down now?", good, bad), turn=1.5)
+    found = curated(
+        pairs=[shown], probes=[replace(held_out("q", "Who rests?", contrast=bad), turn=2.0)]
+    )
+    assert found.pairs == [shown]
+    assert [probe.contrast for probe in found.probes] == [bad]
+    longer = replace(shown, rejected="No, go on with your work until somebody tells you to stop.")
+    assert reasons(curated(pairs=[longer])) == [("p", "answers of unlike length")]
 
 
 def test_a_contrast_with_a_fault_of_its_own_goes_and_the_probe_stays() -> None:

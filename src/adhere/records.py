@@ -128,6 +128,9 @@ class PreferencePair:
     chosen: str
     rejected: str
     origin: Origin
+    turn: float | None = None
+    """By how many nats turning the clause round turned the teacher's leaning between yes and no
+    (`adhere.generate.stance`); None where that was not asked."""
 
     def __post_init__(self) -> None:
         _refuse(not self.question.strip(), "pair: empty question")
@@ -150,6 +153,8 @@ class Probe:
     reference: str
     origin: Origin
     contrast: str | None = None
+    turn: float | None = None
+    """As in `PreferencePair`."""
 
     def __post_init__(self) -> None:
         _refuse(not self.question.strip() or not self.reference.strip(), "probe: empty text")

@@ -75,7 +75,8 @@ class CurateSettings(_Settings):
     min_grounding: float = 0.0
     """Least grounding gain of an answer, in nats a token (docs/method.md)."""
     min_margin: float = 0.1
-    """Least difference in grounding gain between chosen and rejected, in nats a token."""
+    """Least difference in grounding gain between chosen and rejected, in nats a token, where the
+    question was not shown to turn on its clause (generate.min_turn)."""
     near_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Jaccard similarity of character 5-grams from which two questions are the same."""
     semantic_duplicate: Annotated[float, Field(gt=0, le=1)] = 0.82

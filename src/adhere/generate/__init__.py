@@ -110,6 +110,7 @@ def build_rows(
         clause, kind, text = question.situation.clause, question.situation.kind, question.text
         identity = record_id(question.situation.use, clause.id, kind, text, good.text)
         origin = teacher.origin("answer", good.request, clause.id, question.request.id)
+        turn = round(question.stance.turn, 2) if question.stance else None
         if bad is not None and same(good.text, bad.text):
             rows.dropped.append(drop(clause, "both answers are the same", f"{text} {good.text}"))
             bad = None
@@ -134,6 +135,7 @@ def build_rows(
                     reference=good.text,
                     contrast=bad.text if bad else None,
                     origin=origin,
+                    turn=turn,
                 )
             )
         elif bad is not None:
@@ -146,6 +148,7 @@ def build_rows(
                     chosen=good.text,
                     rejected=bad.text,
                     origin=origin,
+                    turn=turn,
                 )
             )
     return rows
