@@ -248,7 +248,8 @@ def test_a_question_that_turned_on_its_clause_needs_no_other_proof() -> None:
     good, bad = "Yes, do rest at once.", "No, never rest at all."
     shown = replace(pair("p", "May I sit down now?", good, bad), turn=1.5)
     found = curated(
-        pairs=[shown], probes=[replace(held_out("q", "Who rests?", contrast=bad), turn=2.0)]
+        pairs=[shown],
+        probes=[replace(held_out("q", "When does the crew rest?", contrast=bad), turn=2.0)],
     )
     assert found.pairs == [shown]
     assert [probe.contrast for probe in found.probes] == [bad]
