@@ -18,7 +18,7 @@ from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train.loading import has_bfloat16, load_tokenizer
 from adhere.train.rows import Row, fit
 
-HELD_OUT = 32
+HELD_OUT = 16
 """Probes that the held-out loss is taken over in training; the evaluation asks them all."""
 
 _LARGE = 1_000_000_000
