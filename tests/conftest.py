@@ -108,6 +108,24 @@ def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def adapted_run(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of which nothing is left but three adapters; each of them changes every answer."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    run = tmp_path_factory.mktemp("adapted") / "run"
+    RunSettings.parse({"models": {"student": str(tiny_student)}}, "test").write(run / "run.toml")
+    for seed, stage in enumerate(("sft", "dpo", "dpo-alone")):
+        torch.manual_seed(seed)
+        lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+        base = AutoModelForCausalLM.from_pretrained(tiny_student)
+        adapted = get_peft_model(base, lora)
+        adapted.save_pretrained(run / stage / "adapter", save_embedding_layers=False)
+    return run
+
+
+@pytest.fixture(scope="session")
 def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
     """A whole run in seconds."""
     return RunSettings.parse(

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bench",),
     ("stages",),
     ("pipeline",),
-    ("forecast", "chat"),
+    ("forecast", "chat", "serve"),
     ("cli",),
 )
 """A module imports only from the lines above its own. `readers` are a part of `ingest`."""
@@ -37,9 +37,11 @@ HEAVY = {
     "peft",
     "scipy",
     "sentence_transformers",
+    "starlette",
     "torch",
     "transformers",
     "trl",
+    "uvicorn",
 }
 HELP_SECONDS = 1.5
 """Of processor time. Half a second on a quiet machine; a test must not fail on a busy one."""

@@ -17,6 +17,9 @@ from adhere.teacher import Teacher
 
 T = TypeVar("T")
 
+ADAPTERS = {"document-lm": "document-lm", "sft": "sft", "dpo": "dpo-alone", "sft+dpo": "dpo"}
+"""The systems that are the student under an adapter, and the stage that trains it."""
+
 
 class Bench:
     """What the stages of one run work with; models are opened when first used."""
@@ -68,6 +71,15 @@ class Bench:
     @cached_property
     def student(self) -> Path:
         return checkpoint_folder(self.settings.models.student, self.progress)
+
+    @property
+    def adapters(self) -> dict[str, Path]:
+        """The finished adapters of the run by the name of their system, else of their stage."""
+        names = {stage: name for name, stage in ADAPTERS.items()}
+        there = [path for path in sorted(self.run.glob("*/adapter")) if not path.parent.suffix]
+        found = {names.get(path.parent.name, path.parent.name): path for path in there}
+        known = {name: found.pop(name) for name in ADAPTERS if name in found}
+        return known | found
 
     def student_engine(self, adapter: str | None) -> Engine:
         """The student under one of the run's adapters, or as it came."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adhere.bench import Bench
+from adhere.bench import ADAPTERS, Bench
 from adhere.clauses import extract_clauses
 from adhere.curate import curate
 from adhere.errors import InputError
@@ -201,10 +201,10 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
         systems=[
             System(name="base", engine=base),
             System(name="base+rag", engine=base, retrieve=True),
-            System(name="document-lm", engine=bench.student_engine("document-lm/adapter")),
-            System(name="sft", engine=bench.student_engine("sft/adapter")),
-            System(name="dpo", engine=bench.student_engine("dpo-alone/adapter")),
-            System(name="sft+dpo", engine=bench.student_engine("dpo/adapter")),
+            *(
+                System(name=name, engine=bench.student_engine(f"{stage}/adapter"))
+                for name, stage in ADAPTERS.items()
+            ),
         ],
         teacher=bench.engine,
         judges=bench.judges,

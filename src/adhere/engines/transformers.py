@@ -3,7 +3,8 @@
 import copy
 import gc
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from adhere.store import file_sha256
 
 if TYPE_CHECKING:
     import torch
+    from transformers.generation.streamers import BaseStreamer
 
 WINDOW = 256
 """Requests that are drawn ahead and sorted by length."""
@@ -48,7 +50,7 @@ class TransformersEngine:
         self._address = model
         self._adapter = Path(adapter) if adapter else None
         self._progress = progress or NoProgress()
-        self._loaded: _Checkpoint | None = None
+        self._loaded: Checkpoint | None = None
         self._name = ""
 
     @property
@@ -63,9 +65,9 @@ class TransformersEngine:
 
     def check(self) -> None:
         """Fetch the weights where they are missing; raises as `models.checkpoint_folder` does."""
-        _require_packages(adapter=self._adapter is not None)
+        require_packages(adapter=self._adapter is not None)
         if self._adapter is not None:
-            _adapter_weights(self._adapter)
+            require_adapter(self._adapter)
         models.checkpoint_folder(self._address, self._progress)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
@@ -93,18 +95,19 @@ class TransformersEngine:
         self._loaded = None
         gc.collect()
 
-    def _opened(self) -> "_Checkpoint":
+    def _opened(self) -> "Checkpoint":
         if self._loaded is None:
             self.check()
             folder = models.checkpoint_folder(self._address, self._progress)
-            self._loaded = _Checkpoint(folder, self._adapter)
+            adapters = {"default": self._adapter} if self._adapter else {}
+            self._loaded = Checkpoint(folder, adapters)
         return self._loaded
 
 
-class _Checkpoint:
-    """A model in memory with its tokeniser."""
+class Checkpoint:
+    """A model in memory with its tokeniser, under the first of its `adapters` by name, if any."""
 
-    def __init__(self, folder: Path, adapter: Path | None) -> None:
+    def __init__(self, folder: Path, adapters: Mapping[str, Path]) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
@@ -112,18 +115,31 @@ class _Checkpoint:
         logging.disable_progress_bar()
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
             model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(self._device))
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: transformers cannot load it: {error}") from error
-        if adapter is not None:
-            model = _adapted(model, adapter)
+        if adapters:
+            model = _adapted(model, adapters)
         self._model: Any = model.to(self._device).eval()
-        self._ends = _end_tokens(model, self._tokenizer)
+        self._ends = _end_tokens(model, self.tokenizer)
+        self._adapters = frozenset(adapters)
         self.context: int = model.config.max_position_embeddings
 
+    @contextmanager
+    def under(self, adapter: str | None) -> Generator[None]:
+        """The model under one of its adapters, or as it came; not for two threads at once."""
+        if adapter is not None:
+            self._model.set_adapter(adapter, inference_mode=True)
+            yield
+        elif self._adapters:
+            with self._model.disable_adapter():
+                yield
+        else:
+            yield
+
     def encode(self, text: str, special: bool) -> Tokens:
-        return self._tokenizer.encode(text, add_special_tokens=special, truncation=False)
+        return self.tokenizer.encode(text, add_special_tokens=special, truncation=False)
 
     def prompt_tokens(self, request: Request) -> Tokens:
         if isinstance(request.prompt, str):
@@ -133,8 +149,16 @@ class _Checkpoint:
     def codec(self) -> Codec:
         return Codec(encode=self.encode, turn=self._turn, start=self._ends[0], context=self.context)
 
-    def generate(self, prompts: Sequence[tuple[Request, Tokens]]) -> list[Completion]:
-        """Complete one batch, padded on the left."""
+    def generate(
+        self,
+        prompts: Sequence[tuple[Request, Tokens]],
+        streamer: "BaseStreamer | None" = None,
+        criteria: Sequence[Callable[..., "torch.Tensor"]] = (),
+    ) -> list[Completion]:
+        """Complete one batch, padded on the left.
+
+        `streamer` hears of each token (of a batch of one), `criteria` may end it early.
+        """
         import torch
         from transformers import GenerationConfig
 
@@ -145,7 +169,7 @@ class _Checkpoint:
             ids[row, width - len(tokens) :] = torch.tensor(tokens)
             mask[row, width - len(tokens) :] = 1
         samplings = [request.sampling for request, _ in prompts]
-        limits = RowLimits(samplings, width, self._tokenizer)
+        limits = RowLimits(samplings, width, self.tokenizer)
         longest = max(sampling.max_tokens for sampling in samplings)
         with torch.inference_mode():
             output = self._model.generate(
@@ -159,7 +183,8 @@ class _Checkpoint:
                     repetition_penalty=1.0,
                 ),
                 logits_processor=[RowSampler(samplings)],
-                stopping_criteria=[limits],
+                stopping_criteria=[limits, *criteria],
+                streamer=streamer,
             )
         rows = output[:, width:].tolist()
         return [
@@ -170,7 +195,7 @@ class _Checkpoint:
     def _completion(self, request: Request, prompt: int, generated: Tokens) -> Completion:
         end = next((at for at, token in enumerate(generated) if token in self._ends), None)
         kept = generated if end is None else generated[: end + 1]
-        text = self._tokenizer.decode(kept, skip_special_tokens=True)
+        text = self.tokenizer.decode(kept, skip_special_tokens=True)
         text, stopped = cut_at_stop(text, request.sampling.stop)
         return Completion(
             id=request.id,
@@ -222,7 +247,7 @@ class _Checkpoint:
     def _render(self, messages: Sequence[Message]) -> str:
         chat = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            return self._tokenizer.apply_chat_template(
+            return self.tokenizer.apply_chat_template(
                 chat, tokenize=False, add_generation_prompt=True
             )
         except ValueError as error:
@@ -236,7 +261,7 @@ class _Checkpoint:
         return before, after
 
 
-def _require_packages(adapter: bool) -> None:
+def require_packages(adapter: bool) -> None:
     needed = ["torch", "transformers", *(["peft"] if adapter else [])]
     if any(find_spec(package) is None for package in needed):
         raise MissingExtraError("the transformers engine needs: pip install 'adhere[train]'")
@@ -259,10 +284,10 @@ def _end_tokens(model: Any, tokenizer: Any) -> Tokens:
 
 
 def _adapter_mark(folder: Path | None) -> str:
-    return f"+{folder.name}@{file_sha256(_adapter_weights(folder))[:12]}" if folder else ""
+    return f"+{folder.name}@{file_sha256(require_adapter(folder))[:12]}" if folder else ""
 
 
-def _adapter_weights(folder: Path) -> Path:
+def require_adapter(folder: Path) -> Path:
     if not (folder / "adapter_config.json").is_file():
         raise InputError(
             f"{folder}: no adapter_config.json; give the folder that training wrote "
@@ -274,23 +299,32 @@ def _adapter_weights(folder: Path) -> Path:
     return weights
 
 
-def _adapted(model: Any, folder: Path) -> Any:
-    """`model` under the adapter; EngineError unless every tensor of it found its place."""
+def _adapted(model: Any, adapters: Mapping[str, Path]) -> Any:
+    """`model` under the first adapter, the others loaded beside it."""
     from peft import PeftConfig, PeftModel
 
+    first, folder = next(iter(adapters.items()))
     with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by an old name
         warnings.simplefilter("ignore", FutureWarning)
-        adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
+        adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)), first)
+    for name, place in adapters.items():
+        _load(adapted, name, place)
+    return adapted
+
+
+def _load(adapted: Any, name: str, folder: Path) -> None:
+    """EngineError unless every tensor of the adapter found its place."""
     try:
-        loaded = adapted.load_adapter(str(folder), "default")
+        loaded = adapted.load_adapter(str(folder), name)
     except RuntimeError as error:
         raise EngineError(
             f"{folder}: the adapter was trained on another model: {str(error).splitlines()[-1]}."
         ) from error
-    strange = [*loaded.missing_keys, *loaded.unexpected_keys]
+    # peft 0.21 also counts the tensors of adapters whose name contains this one's.
+    missing = [key for key in loaded.missing_keys if f".{name}." in key]
+    strange = [*missing, *loaded.unexpected_keys]
     if strange:
         raise EngineError(
             f"{folder}: the adapter does not fit this model: {len(strange)} tensors without a "
             f"counterpart, such as {strange[0]}."
         )
-    return adapted
