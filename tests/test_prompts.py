@@ -20,9 +20,11 @@ VALUES = {
     },
     "answer": {"text": "Crew must rest.", "question": "May I go on?", "start": "No,"},
     "judge_pairwise": {"passage": "P.", "question": "Q?", "first": "1.", "second": "2."},
+    "judge_pointwise": {"statement": "Crew must rest.", "question": "Q?", "answer": "Yes."},
+    "judge_generic": {},
     "retrieved": {"passages": ["One.", "Two."]},
 }
-STYLED = ("value", "implied", "opposite", "question", "answer")
+STYLED = ("value", "implied", "opposite", "question", "answer", "judge_pointwise")
 
 
 def test_every_prompt_has_its_values_here() -> None:

@@ -1,0 +1,51 @@
+"""The engines that judge: the teacher where none is given, and never where one is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SCRIPT
+
+from adhere.bench import Bench
+from adhere.cli import app
+from adhere.errors import AdhereError
+from adhere.progress import NoProgress
+from adhere.settings import Choices, RunSettings
+
+TEACHER = f"scripted:{SCRIPT}"
+
+
+def bench(run: Path, *judges: str) -> Bench:
+    data: dict[str, Any] = {"models": {"teacher": TEACHER}, "evaluate": {"judges": list(judges)}}
+    return Bench(run, RunSettings.parse(data, "test"), NoProgress())
+
+
+def test_the_teacher_judges_where_no_other_is_given(tmp_path: Path) -> None:
+    one = bench(tmp_path)
+    assert one.judges == [one.engine]
+
+
+def test_the_teacher_does_not_judge_where_another_is_given(tmp_path: Path) -> None:
+    address = "http://localhost:1/v1#big"
+    one = bench(tmp_path, address, address)
+    [judge] = one.judges
+    assert judge is not one.engine
+    assert "big" in judge.name
+    two = bench(tmp_path, address, TEACHER)
+    assert two.judges[1] is two.engine
+
+
+@pytest.mark.parametrize("address", ["nobody", "scripted:none.toml", "http://localhost:1/v1#big"])
+def test_a_judge_that_cannot_be_had_is_found_before_work_starts(
+    tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(AdhereError):
+        bench(tmp_path, address).check()
+
+
+def test_several_judges_are_given_by_repeating_the_flag() -> None:
+    flags = ["--evaluate.judges", "http://here/v1#a", "--evaluate.judges", "http://here/v1#b"]
+    _, bound, _ = app.parse_args(["evaluate", "run", *flags], exit_on_error=False)
+    settings = bound.arguments["settings"]
+    assert isinstance(settings, Choices)
+    assert settings.evaluate.judges == ("http://here/v1#a", "http://here/v1#b")
