@@ -131,7 +131,7 @@ def test_the_summary_has_every_field_of_the_contract(summary: dict[str, Any]) ->
 
 def test_a_judge_that_failed_its_exam_has_no_win_rates(summary: dict[str, Any]) -> None:
     admitted = {judge["name"]: judge["admitted"] for judge in summary["judges"]}
-    assert admitted == {"likelihood": True, "asked": False}
+    assert admitted == {"likelihood": True, "asked": False, "pointwise": False}
     assert {row["judge"] for row in summary["win_rates"]} == {"likelihood"}
 
 
