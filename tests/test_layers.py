@@ -15,11 +15,11 @@ SOURCE = Path(errors.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faults", "progress", "text"),
     ("records",),
-    ("settings", "store", "hub", "prompts", "duty"),
+    ("settings", "store", "hub", "prompts", "duty", "sheets"),
     ("models",),
     ("embedding",),
     ("engines",),
-    ("teacher", "grounding"),
+    ("teacher", "grounding", "review"),
     ("readers",),
     ("ingest", "clauses", "generate", "curate", "train", "evaluate", "report"),
     ("bench",),
@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 HEAVY = {
     "datasets",
     "matplotlib",
+    "openpyxl",
     "openvino",
     "openvino_genai",
     "peft",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from adhere.bench import Bench
 from adhere.errors import InputError
 from adhere.progress import NoProgress, Progress
+from adhere.review import decisions_key
 from adhere.settings import RunSettings
 from adhere.stages import STAGES, is_on, parents, prompts_of, settings_of
 from adhere.store import (
@@ -138,6 +139,8 @@ def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
     for other in parents(name, bench.settings):
         manifest = read_manifest(bench.run / other)
         inputs[other] = content_key(manifest.outputs) if manifest else ""
+    if stage.reviewed and (decisions := decisions_key(bench.run, stage.reviewed)):
+        inputs["review"] = decisions
     prompts = prompts_of(stage, bench.prompts)
     parts: list[Any] = [name, settings_of(stage, bench.settings), inputs, prompts]
     return content_key(*parts, version("adhere")), inputs

@@ -29,6 +29,7 @@ from adhere.records import (
     PreferencePair,
     Probe,
 )
+from adhere.review import Kind, Review
 from adhere.settings import RunSettings
 from adhere.store import count_reasons, read_manifest, write_records
 from adhere.train import Budget, TrainingResult, train_dpo, train_sft, train_text
@@ -64,6 +65,8 @@ def _clauses(bench: Bench, folder: Path) -> Outcome:
         bench.teacher,
         bench.settings.clauses,
     )
+    review = Review(bench.run, "clauses", STAGES["clauses"].reviewed)
+    clauses = review.apply("clauses", clauses, dropped)
     if not clauses:
         raise InputError(
             "No value content was found in these documents: the teacher read every sentence "
@@ -72,7 +75,7 @@ def _clauses(bench: Bench, folder: Path) -> Outcome:
         )
     counts = {"clauses": write_records(folder / "clauses.jsonl", clauses)}
     counts |= Counter(clause.polarity for clause in clauses)
-    return _outcome(folder, counts, dropped)
+    return _outcome(folder, counts, dropped, _review_facts(bench, review))
 
 
 def _generate(bench: Bench, folder: Path) -> Outcome:
@@ -102,7 +105,13 @@ def _curate(bench: Bench, folder: Path) -> Outcome:
         [bench.prompts.bare(name) for name in _ROWS],
         bench.settings.curate,
     )
-    counts = _write_rows(folder, kept.examples, kept.pairs, kept.probes)
+    review = Review(bench.run, "curate", STAGES["curate"].reviewed)
+    counts = _write_rows(
+        folder,
+        review.apply("examples", kept.examples, kept.dropped),
+        review.apply("pairs", kept.pairs, kept.dropped),
+        review.apply("probes", kept.probes, kept.dropped),
+    )
     for name in ("examples", "pairs", "probes"):
         if not counts[name]:
             raise InputError(
@@ -110,7 +119,16 @@ def _curate(bench: Bench, folder: Path) -> Outcome:
                 "in run.toml, generate more, or use a stronger teacher."
             )
     bench.engine.close()
-    return _outcome(folder, counts, kept.dropped)
+    return _outcome(folder, counts, kept.dropped, _review_facts(bench, review))
+
+
+def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
+    if review.waiting:
+        bench.progress.note(
+            f"A person's decisions about {len(review.waiting)} rows wait until these are there "
+            f"again (review/decisions.jsonl): {', '.join(review.waiting)}."
+        )
+    return review.facts()
 
 
 def _midtrain(bench: Bench, folder: Path) -> Outcome:
@@ -300,6 +318,8 @@ class Stage:
     """The prompts that it uses, in whichever style."""
     switch: str | None = None
     """The setting that switches it on, where it is not always on."""
+    reviewed: tuple[Kind, ...] = ()
+    """The kinds of its rows that a person's decisions are applied to, last."""
     resumes: bool = False
     """Whether it goes on from what an interrupted attempt left in its partial folder."""
 
@@ -320,6 +340,7 @@ STAGES: Mapping[str, Stage] = {
         settings=(*_TEACHER, "clauses"),
         work=_clauses,
         prompts=("value", "implied"),
+        reviewed=("clauses",),
     ),
     "generate": Stage(
         does="clauses -> examples, pairs and probes",
@@ -334,6 +355,7 @@ STAGES: Mapping[str, Stage] = {
         settings=(*_TEACHER, "models.embedder", "curate"),
         work=_curate,
         prompts=_ROWS,
+        reviewed=("examples", "pairs", "probes"),
     ),
     "midtrain": Stage(
         does="document text -> adapter that SFT goes on from",
