@@ -105,13 +105,19 @@ def fault(question: str, answer: str, known: Known) -> str | None:
     return None
 
 
-def personal_data(text: str, known: Known) -> list[tuple[PersonalData, str]]:
+def personal_data(
+    text: str, known: Known, *, allowed: bool = False
+) -> list[tuple[PersonalData, str]]:
     """E-mail addresses, account, card and telephone numbers that no document holds.
 
-    By their form alone: an invented number is no less a number. Names of people are not
-    looked for.
+    With `allowed`, those that a document does hold. By their form alone: an invented
+    number is no less a number. Names of people are not looked for.
     """
-    return [(kind, found) for kind, found in _personal(text) if _plain(found) not in known.personal]
+    return [
+        (kind, found)
+        for kind, found in _personal(text)
+        if (_plain(found) in known.personal) == allowed
+    ]
 
 
 def _personal(text: str) -> Iterator[tuple[PersonalData, str]]:

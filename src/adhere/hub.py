@@ -1,4 +1,4 @@
-"""Files of a Hugging Face repository, or within seconds the reason why not."""
+"""Files from and to a Hugging Face repository, or within seconds the reason why not."""
 
 from pathlib import Path
 
@@ -39,6 +39,31 @@ def hub_snapshot(repository: str, files: list[str], revision: str | None = None)
             "Check the name and the connection (HF_TOKEN for a private one), or give a local path."
         ) from error
     return Path(folder)
+
+
+def push_dataset(folder: Path, repository: str, *, private: bool) -> str:
+    """Upload a folder as a dataset repository, made where needed; returns its address.
+
+    Raises EngineError when the hub is out of reach or refuses, and MissingExtraError
+    without the hub's client.
+    """
+    try:
+        from huggingface_hub import HfApi, constants
+    except ImportError as error:
+        raise MissingExtraError("the hub needs: pip install 'adhere[train]'") from error
+    reason = _hub_problem(constants.ENDPOINT, offline=constants.HF_HUB_OFFLINE)
+    if reason is None:
+        try:
+            api = HfApi()
+            url = api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+            api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
+            return str(url)
+        except Exception as error:  # the client also lets through what its HTTP library raises
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+    raise EngineError(
+        f"{repository}: not pushed to the hub: {reason}. Check the name and that HF_TOKEN may "
+        f"write there; the data is in {folder}."
+    )
 
 
 def _hub_problem(endpoint: str, *, offline: bool) -> str | None:

@@ -1,8 +1,9 @@
-"""A person's corrections of the data, out and back in."""
+"""The data of a run: a person's corrections, out and back in, and formats that others read."""
 
 from pathlib import Path
+from typing import Literal
 
-from adhere.cli.common import app, errors_in_words, saved
+from adhere.cli.common import Flag, app, errors_in_words, saved
 
 
 @app.command
@@ -44,3 +45,41 @@ def import_review(run: Path, sheet: Path) -> None:
             f"{done.accepted:,} accepted, {done.edited:,} edited, {done.rejected:,} rejected, "
             f"{done.undecided:,} undecided. `adhere run {run}` uses them."
         )
+
+
+@app.command
+def export_data(
+    run: Path,
+    *,
+    out: Path,
+    format: Literal["jsonl", "parquet"] = "jsonl",
+    licence: str = "",
+    push: str | None = None,
+    public: Flag = False,
+) -> None:
+    """The kept rows as a folder for `datasets.load_dataset` and TRL, with a data card.
+
+    Parameters
+    ----------
+    run
+        The run's folder, with `curate` done.
+    out
+        The folder to write.
+    format
+        Of the tables.
+    licence
+        Of the documents, as the hub spells it (cc-by-4.0) or in words.
+    push
+        Upload it to this dataset repository of the Hugging Face hub (HF_TOKEN must allow it).
+    public
+        Everybody may see a repository that the push creates; else it is private.
+    """
+    with errors_in_words():
+        from adhere import dataset, hub
+
+        saved(run)
+        tables = dataset.export_data(run, out, format, licence)
+        for table in tables:
+            print(f'{len(table.records):>6,} rows: load_dataset("{out}", "{table.config}")')
+        if push:
+            print(hub.push_dataset(out, push, private=not public))

@@ -1,0 +1,59 @@
+"""A run's data as a folder that `datasets.load_dataset` and TRL read, with its data card."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from adhere.dataset.card import MADE_BY, card
+from adhere.dataset.rows import RunData, Split, splits
+from adhere.errors import InputError, MissingExtraError
+from adhere.store import fresh_folder
+
+__all__ = ["Format", "export_data"]
+
+Format = Literal["jsonl", "parquet"]
+
+_CARD = "README.md"
+
+
+def export_data(run: Path, out: Path, format: Format = "jsonl", licence: str = "") -> list[Split]:
+    """Write the folder `out`, which appears when it is whole; returns its tables.
+
+    `licence` is that of the documents, in the hub's spelling (cc-by-4.0) or in words.
+    Raises InputError for a run without `curate` and where `out` holds something else,
+    MissingExtraError for parquet where `datasets` is not installed.
+    """
+    data = RunData(run)
+    _refuse_strangers(out)
+    tables = splits(data)
+    paths = {split.config: f"{split.config}/{split.name}.{format}" for split in tables}
+    with fresh_folder(out) as folder:
+        for split in tables:
+            path = folder / paths[split.config]
+            path.parent.mkdir()
+            _write(path, split.table, format)
+        (folder / _CARD).write_text(card(data, tables, paths, licence), encoding="utf-8")
+    return tables
+
+
+def _refuse_strangers(out: Path) -> None:
+    """An older export may be replaced, and nothing else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    readme = out / _CARD
+    if not (readme.is_file() and MADE_BY in readme.read_text(encoding="utf-8", errors="replace")):
+        raise InputError(f"{out}: holds something else already; give a folder of its own.")
+
+
+def _write(path: Path, table: list[dict[str, Any]], format: Format) -> None:
+    if format == "jsonl":
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in table]
+        path.write_text("".join(lines), encoding="utf-8", newline="\n")
+        return
+    try:
+        from datasets import Dataset
+    except ImportError as error:
+        raise MissingExtraError(
+            "Parquet files need datasets: pip install 'adhere[train]'. JSONL needs nothing."
+        ) from error
+    Dataset.from_list(table).to_parquet(path)
