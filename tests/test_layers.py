@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bench",),
     ("stages",),
     ("pipeline",),
-    ("forecast", "chat", "serve", "dataset"),
+    ("forecast", "chat", "serve", "dataset", "export"),
     ("cli",),
 )
 """A module imports only from the lines above its own. `readers` are a part of `ingest`."""

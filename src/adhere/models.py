@@ -26,7 +26,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
@@ -37,6 +37,8 @@ from adhere.progress import Progress
 from adhere.store import file_sha256, fresh_folder
 
 _CHECKPOINT_FILES: list[str] = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+_UNPACKED = "checkpoint-2"
+"""Of a GGUF file; another name whenever what is written into it changes."""
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -372,7 +374,7 @@ def _from_hub(entry: CatalogueEntry, into: Path) -> None:
 
 def _unpacked(entry: CatalogueEntry, folder: Path, progress: Progress) -> Path:
     """The plain bf16 checkpoint beside a GGUF file, made on first use."""
-    target = folder / "checkpoint"
+    target = folder / _UNPACKED
     if not target.exists():
         with _locked(folder, progress):
             if not target.exists():
@@ -399,9 +401,25 @@ def _unpack(folder: Path, file: str, into: Path) -> None:
                 quantization_config=GgufConfig(dequantize=True),
             )
             tokenizer.model_max_length = model.config.max_position_embeddings
+            _restore_splitting(tokenizer, folder / file)
             model.save_pretrained(into)
             tokenizer.save_pretrained(into)
     except ImportError as error:
         raise MissingExtraError(
             f"unpacking {file} needs torch and transformers: pip install 'adhere[train]'"
         ) from error
+
+
+def _restore_splitting(tokenizer: Any, gguf: Path) -> None:
+    """Split numbers into digits where the file says so: transformers 5.23 does not read that."""
+    from gguf import GGUFReader
+    from tokenizers import pre_tokenizers
+
+    field = GGUFReader(gguf).fields.get("tokenizer.ggml.pre")
+    if field and field.contents() == "smollm":
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )

@@ -120,9 +120,9 @@ class Checkpoint:
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: transformers cannot load it: {error}") from error
         if adapters:
-            model = _adapted(model, adapters)
+            model = with_adapters(model, adapters)
         self._model: Any = model.to(self._device).eval()
-        self._ends = _end_tokens(model, self.tokenizer)
+        self._ends = end_tokens(model, self.tokenizer)
         self._adapters = frozenset(adapters)
         self.context: int = model.config.max_position_embeddings
 
@@ -275,7 +275,7 @@ def _dtype(device: str) -> "torch.dtype":
     return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
 
 
-def _end_tokens(model: Any, tokenizer: Any) -> Tokens:
+def end_tokens(model: Any, tokenizer: Any) -> Tokens:
     """The tokens that end a text; the first also pads."""
     configured = model.generation_config.eos_token_id
     ends = configured if isinstance(configured, list) else [configured]
@@ -299,7 +299,7 @@ def require_adapter(folder: Path) -> Path:
     return weights
 
 
-def _adapted(model: Any, adapters: Mapping[str, Path]) -> Any:
+def with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:
     """`model` under the first adapter, the others loaded beside it."""
     from peft import PeftConfig, PeftModel
 

@@ -1,0 +1,41 @@
+"""`adhere export`: a finished run's model, for others to load."""
+
+from pathlib import Path
+
+from adhere.cli.common import Quiet, app, errors_in_words, saved
+
+
+@app.command
+def export(
+    run: Path, *, out: Path | None = None, system: str = "sft+dpo", quiet: Quiet = False
+) -> None:
+    """A finished run's model as safetensors, GGUF and Ollama Modelfile, with a model card.
+
+    The exported files must answer a dozen of the run's probes as the adapter does.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    out
+        Where to put it [default: `export` in the run's folder].
+    system
+        Whose adapter: sft+dpo, or another that `adhere evaluate` compares (sft, dpo, document-lm).
+    quiet
+        Say nothing but errors and the result.
+    """
+    with errors_in_words():
+        settings = saved(run)
+
+        from adhere.export import export_run
+        from adhere.progress import ConsoleProgress, NoProgress
+
+        progress = NoProgress() if quiet else ConsoleProgress()
+        exported = export_run(run, settings, out or run / "export", system, progress)
+        for parity in exported.parities:
+            same = f"{parity.same} of {parity.prompts} answers as the adapter's"
+            rest = parity.prompts - parity.same
+            print(f"{parity.file}: {same}" + (f", {rest} part at a near tie" if rest else ""))
+        for remark in exported.remarks:
+            print(remark)
+        print(f"Model: {exported.folder}")

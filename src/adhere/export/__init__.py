@@ -1,0 +1,8 @@
+"""A finished run's model as files that others can use, checked against the adapter.
+
+Above the stages: it reads what they have made and changes nothing in the run.
+"""
+
+from adhere.export.run import Exported, export_run
+
+__all__ = ["Exported", "export_run"]

@@ -1,0 +1,168 @@
+"""The model card: README.md in the Hugging Face hub's layout, from what the run measured."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from adhere.export.parity import Parity
+from adhere.models import CATALOGUE
+from adhere.records import Document
+from adhere.report.data import METRICS, SYSTEMS, Metric
+
+Summary = Mapping[str, Any]
+
+_TEMPLATE = Path(__file__).with_name("card.md.jinja")
+_RESULTS = ("learned", "already followed", "not learned", "cannot tell", "untested")
+_NAMED = ("learned", "not learned", "untested")
+"""The results whose clauses the card lists."""
+_DATA = {
+    "ingest": ("documents", "passages"),
+    "clauses": ("clauses",),
+    "curate": ("examples", "pairs", "probes"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a model card is made from."""
+
+    name: str
+    student: str
+    """As the run's settings have it: a catalogue name, a folder, or a hub repository."""
+    teacher: str
+    system: str
+    documents: Sequence[Document]
+    summary: Summary
+    """`evaluate/summary.json`."""
+    parities: Sequence[Parity]
+    remarks: Sequence[str]
+    """What was left out of the export and why, in sentences."""
+
+    def write(self) -> str:
+        """The text of README.md."""
+        environment = Environment(
+            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        )
+        template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+        return self._header() + template.render(self._facts()) + "\n"
+
+    def _header(self) -> str:
+        from huggingface_hub import ModelCardData
+
+        data = ModelCardData(
+            base_model=repository(self.student),
+            library_name="transformers",
+            pipeline_tag="text-generation",
+            license=licence(self.student),
+            tags=["adhere", "alignment", "lora", *self.system.split("+")],
+        )
+        return f"---\n{data.to_yaml()}\n---\n\n"
+
+    def _facts(self) -> dict[str, Any]:
+        summary = self.summary
+        # Clause by clause, evaluate compares base with the whole ladder's last system.
+        clauses = summary["clauses"] if self.system == list(summary["systems"])[-1] else []
+        counted = Counter(row["result"] for row in clauses)
+        systems = ["base", self.system]
+        return {
+            "name": self.name,
+            "base": repository(self.student) or f"`{Path(self.student).name}`",
+            "documents": self.documents,
+            "system": self.system,
+            "meaning": SYSTEMS[self.system],
+            "data": _data(summary["counts"]),
+            "teacher": self.teacher,
+            "clauses": len(clauses),
+            "results": [(one, counted[one]) for one in _RESULTS if counted[one]],
+            "named": [
+                (one, [_line(row["statement"]) for row in clauses if row["result"] == one])
+                for one in _NAMED
+                if counted[one]
+            ],
+            "probes": summary["counts"]["curate"]["probes"],
+            "systems": systems,
+            "metrics": _metric_rows(summary["systems"], systems),
+            "judges": [{"name": one["name"], "says": _judge(one)} for one in summary["judges"]],
+            "wins": [
+                _win(win)
+                for win in summary["win_rates"]
+                if (win["a"], win["b"]) == (self.system, "base")
+            ],
+            "files": [*(_file(parity) for parity in self.parities), *self.remarks],
+            "licence": licence(self.student),
+        }
+
+
+def repository(student: str) -> str | None:
+    """The student's repository on the hub, where that is known."""
+    if student in CATALOGUE:
+        return CATALOGUE[student].repository
+    is_path = Path(student).expanduser().exists() or student.count("/") != 1
+    return None if is_path else student
+
+
+def licence(student: str) -> str | None:
+    """The base model's licence by the hub's name for it, where the catalogue knows it."""
+    return CATALOGUE[student].licence.lower() if student in CATALOGUE else None
+
+
+def _data(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
+    return [
+        (stage, ", ".join(f"{counts[stage].get(what, 0):,} {what}" for what in whats))
+        for stage, whats in _DATA.items()
+        if stage in counts
+    ]
+
+
+def _metric_rows(
+    table: Mapping[str, Mapping[str, Summary]], systems: Sequence[str]
+) -> list[list[str]]:
+    return [
+        [f"{metric.label} {metric.arrow}".strip(), *(_cell(metric, table[one]) for one in systems)]
+        for metric in METRICS
+        if any(metric.key in table[one] for one in systems)
+    ]
+
+
+def _cell(metric: Metric, measured: Mapping[str, Summary]) -> str:
+    if metric.key not in measured:
+        return "–"
+    value, low, high = (measured[metric.key][part] for part in ("value", "low", "high"))
+    bounds = "" if low is None else f" [{metric.number(low)}, {metric.number(high)}]"
+    return metric.write(value) + bounds
+
+
+def _judge(judge: Summary) -> str:
+    if judge.get("withheld"):
+        return judge["withheld"]
+    return (
+        f"admitted, {judge['exam_accuracy']:.0%} of {judge['n']} exam pairs sorted right "
+        f"(lower bound {judge['low']:.0%})."
+    )
+
+
+def _win(win: Summary) -> str:
+    bounds = "" if win["low"] is None else f" [{win['low']:.0%}, {win['high']:.0%}]"
+    return f"Win rate against base, judge `{win['judge']}`: {win['rate']:.0%}{bounds}"
+
+
+def _file(parity: Parity) -> str:
+    text = (
+        f"`{parity.file}`: the adapter's own greedy answer to {parity.same} of {parity.prompts} "
+        "probes"
+    )
+    if not parity.partings:
+        return text + "."
+    widest = max(one.gap for one in parity.partings)
+    return (
+        f"{text}; the others part at a near tie (the adapter preferred its token by at most "
+        f"{widest:.2f} nats)."
+    )
+
+
+def _line(statement: str) -> str:
+    return " ".join(statement.split())

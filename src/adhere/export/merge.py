@@ -1,0 +1,40 @@
+"""The student and an adapter, merged into one plain checkpoint."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from adhere.engines.transformers import with_adapters
+
+
+def load_adapted(student: Path, adapter: Path) -> Any:
+    """The student under the adapter, in float32 on the CPU.
+
+    Takes 4 bytes of memory a parameter. Raises EngineError where the adapter does not fit.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model: Any = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32)
+    return with_adapters(model, {"default": adapter}).eval()
+
+
+def write_merged(adapted: Any, student: Path, into: Path, base: str) -> None:
+    """Merge, and write weights, config and tokenizer with its chat template to `into`.
+
+    The sum is made in float32 and rounded once, to the type that the student's weights
+    have on disk. `adapted` cannot be used afterwards. `base` is the name that the config
+    gives the model that it comes from (it would else be a path of this machine).
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    kept: Any = AutoConfig.from_pretrained(student).dtype
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by an old name
+        warnings.simplefilter("ignore", FutureWarning)
+        merged = adapted.merge_and_unload(safe_merge=True)
+    merged = merged.to(kept) if kept else merged
+    merged.config.name_or_path = base
+    merged.save_pretrained(into)
+    AutoTokenizer.from_pretrained(student).save_pretrained(into)

@@ -1,0 +1,187 @@
+"""`adhere export`: everything that comes out, under its name only when all of it is right."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from adhere.bench import ADAPTERS, Bench
+from adhere.engines.transformers import end_tokens
+from adhere.errors import EngineError, InputError, MissingExtraError, SettingsError
+from adhere.export.card import Card, repository
+from adhere.export.gguf_file import Kind, write_gguf
+from adhere.export.merge import load_adapted, write_merged
+from adhere.export.modelfile import Chat, ChatShape, chat_shape, modelfile
+from adhere.export.parity import Asked, Check, Parity, openvino_tokens
+from adhere.progress import Progress
+from adhere.records import Document, Probe
+from adhere.settings import RunSettings
+from adhere.store import fresh_folder
+
+PROMPTS = 12
+"""Probes of a parity check."""
+KINDS: tuple[Kind, ...] = ("f16", "q8_0")
+FIRST_GGUF = f"model-{KINDS[0]}.gguf"
+"""The one that is closest to the checkpoint; the Modelfile names it."""
+MARK = "parity.json"
+"""By this file a folder is known for an export."""
+SPLIT_BY_OPENVINO = ("qwen2", "smollm")
+"""The ways to split text that GenAI 2026.4 knows (`gguf_tokenizer.cpp`); it uses one of its own
+for all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What came out."""
+
+    folder: Path
+    parities: list[Parity]
+    remarks: list[str]
+    """What was left out or could not be checked, and why, in sentences."""
+
+
+def export_run(
+    run: Path, settings: RunSettings, out: Path, system: str, progress: Progress
+) -> Exported:
+    """Write the merged checkpoint, GGUF files, Modelfile and model card of a run to `out`.
+
+    An earlier export at `out` is replaced when the new one is whole. Raises InputError
+    for a run that is not finished or an `out` that holds something else, SettingsError for
+    an unknown system, EngineError where an exported file does not answer as the adapter
+    does, MissingExtraError without the packages.
+    """
+    summary = _require(run, out, system)
+    bench = Bench(run, settings, progress)
+    with fresh_folder(out) as folder:
+        check, shape, stops = _merge(bench, run / ADAPTERS[system] / "adapter", folder)
+        progress.note("asking the merged checkpoint")
+        merged = check.checkpoint(folder)
+        merged.require()
+        parities, remarks = _ggufs(folder, out.name, check, progress)
+        if (folder / FIRST_GGUF).exists():
+            text = modelfile(FIRST_GGUF, shape, stops)
+            (folder / "Modelfile").write_text(text, encoding="utf-8")
+        exported = Exported(out, [merged, *parities], remarks)
+        _describe(bench, folder, system, summary, exported)
+    return exported
+
+
+def _merge(bench: Bench, adapter: Path, folder: Path) -> tuple[Check, ChatShape | None, list[str]]:
+    """Write the merged checkpoint; gives the adapter's answers, the chat's shape and its stops."""
+    from transformers import AutoTokenizer
+
+    student, base = bench.student, bench.settings.models.student
+    tokenizer: Any = AutoTokenizer.from_pretrained(student)
+
+    def render(chat: Chat, more: bool) -> str:
+        return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=more)
+
+    asked = asked_of(bench.read("curate/probes.jsonl", Probe), tokenizer, PROMPTS)
+    bench.progress.note("asking the student under its adapter")
+    model = load_adapted(student, adapter)
+    ends = end_tokens(model, tokenizer)
+    check = Check(model, tokenizer, ends, asked, bench.settings.evaluate.max_tokens)
+    bench.progress.note("merging")
+    write_merged(model, student, folder, repository(base) or Path(base).name)
+    bos = tokenizer.bos_token if tokenizer.encode("a")[:1] == [tokenizer.bos_token_id] else None
+    return check, chat_shape(render, bos or ""), [tokenizer.decode([end]) for end in ends]
+
+
+def asked_of(probes: Sequence[Probe], tokenizer: Any, wanted: int) -> list[Asked]:
+    """At most `wanted` of the probes, evenly over all of them, as chats in tokens."""
+    count = min(wanted, len(probes))
+    chosen = [probes[place * len(probes) // count] for place in range(count)]
+    chats = [[{"role": "user", "content": probe.question}] for probe in chosen]
+    texts = tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True)
+    return [
+        Asked(probe.id, probe.question, tokenizer.encode(text, add_special_tokens=False))
+        for probe, text in zip(chosen, texts, strict=True)
+    ]
+
+
+def _ggufs(
+    folder: Path, name: str, check: Check, progress: Progress
+) -> tuple[list[Parity], list[str]]:
+    """Write and check the GGUF files; what cannot be written or checked is said in words."""
+    progress.note("writing GGUF files")
+    files: dict[Kind, Path] = {kind: folder / f"model-{kind}.gguf" for kind in KINDS}
+    try:
+        splits = [write_gguf(folder, file, kind, name) for kind, file in files.items()]
+    except EngineError as error:
+        for file in files.values():
+            file.unlink(missing_ok=True)
+        return [], [f"No GGUF file was written: {error}."]
+    parities: list[Parity] = []
+    remarks: list[str] = []
+    for kind, file in files.items():
+        progress.note(f"asking {file.name}")
+        try:
+            parity = check.gguf(file, kind)
+        except EngineError as error:
+            return [], [f"The GGUF files are written but were not checked: {error}."]
+        if parity.fault and kind != KINDS[0]:  # coarse weights may really be another model
+            file.unlink()
+            remarks.append(f"{file.name} was left out: {parity.fault}.")
+        else:
+            parity.require()
+            parities.append(parity)
+    return parities, remarks + _text_remarks(files[KINDS[0]], splits[0], check)
+
+
+def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
+    """Whether OpenVINO GenAI makes the same tokens of a text; EngineError where it should."""
+    found = openvino_tokens(gguf, [one.question for one in check.asked])
+    differ = [
+        one.question for one, tokens in zip(check.asked, found, strict=True) if one.tokens != tokens
+    ]
+    if not differ:
+        return []
+    if pre in SPLIT_BY_OPENVINO:
+        raise EngineError(
+            f"{gguf.name} makes other tokens of the probe “{differ[0]}” than the checkpoint's "
+            "tokenizer does. Nothing was exported."
+        )
+    return [
+        f"The GGUF files were checked token by token. Their way to split text, '{pre}', is not "
+        "known to OpenVINO GenAI, so use them with llama.cpp or Ollama and not as openvino:FILE."
+    ]
+
+
+def _describe(
+    bench: Bench, folder: Path, system: str, summary: dict[str, Any], exported: Exported
+) -> None:
+    """Write the model card, and the check for machines."""
+    card = Card(
+        name=exported.folder.name,
+        student=bench.settings.models.student,
+        teacher=bench.settings.models.teacher,
+        system=system,
+        documents=bench.read("ingest/documents.jsonl", Document),
+        summary=summary,
+        parities=exported.parities,
+        remarks=exported.remarks,
+    )
+    (folder / "README.md").write_text(card.write(), encoding="utf-8")
+    checks = [asdict(parity) for parity in exported.parities]
+    text = json.dumps(checks, ensure_ascii=False, indent=2)
+    (folder / MARK).write_text(text + "\n", encoding="utf-8")
+
+
+def _require(run: Path, out: Path, system: str) -> dict[str, Any]:
+    """The run's summary; raises what can be said before anything is loaded."""
+    if system not in ADAPTERS:
+        raise SettingsError(f"'{system}' is no system to export; known are {', '.join(ADAPTERS)}.")
+    if (
+        not (run / ADAPTERS[system] / "adapter").is_dir()
+        or not (run / "evaluate" / "summary.json").exists()
+    ):
+        raise InputError(f"{run}: not finished; `adhere run {run}` first.")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
+        raise InputError(f"{out}: holds something else; give --out a new folder.")
+    needed = ("torch", "transformers", "peft", "gguf", "openvino_genai")
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        raise MissingExtraError(f"export needs {missing[0]}: pip install 'adhere[openvino,train]'")
+    return json.loads((run / "evaluate" / "summary.json").read_text(encoding="utf-8"))
