@@ -141,7 +141,7 @@ def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
             "curate": {"semantic_duplicate": 1},
             "sft": {"epochs": 1, "lora_rank": 4},
             "dpo": {"epochs": 1, "lora_rank": 4},
-            "evaluate": {"max_tokens": 8, "resamples": 100},
+            "evaluate": {"max_tokens": 8, "resamples": 100, "retrieved": 2},
         },
         "test",
     )

@@ -7,10 +7,11 @@ import pytest
 from fakes import FakeEngine, clause, passage, probe
 from pydantic import TypeAdapter
 
-from adhere.errors import EngineError, InputError
-from adhere.evaluate import METRICS, Evaluation, ProbeScore, System, evaluate
+from adhere.errors import EngineError, InputError, NoLikelihoodError
+from adhere.evaluate import METRICS, Evaluation, Material, ProbeScore, System, evaluate
 from adhere.evaluate.coverage import clause_evidence, clause_result
-from adhere.evaluate.systems import matches
+from adhere.evaluate.matches import aligned, matches
+from adhere.evaluate.reading import ReadOwn
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
 from adhere.records import Verdict
@@ -59,27 +60,38 @@ def settings(**changes) -> EvaluateSettings:
     return EvaluateSettings(**{"resamples": 200, "exam_pairs": 40, **changes})
 
 
-def run(reply=judged, **changes) -> Evaluation:
+def ladder() -> list[System]:
     base, aligned = FakeEngine("student", unfaithful), FakeEngine("aligned", faithful)
     aligned.favourites = {word for rule in RULES for word in rule.split()}
-    engines = (base, base, aligned, base, aligned)
+    rule_of = {f"c{i}": text for i, text in enumerate(RULES)}
+    own = ReadOwn(texts={probe.id: f"{rule_of[probe.clause]}\n\n" for probe in PROBES})
+    return [
+        System(name="base", engine=base),
+        System(name="base+rag", engine=base, read=own, note="It reads the rule."),
+        System(name="sft", engine=aligned),
+        System(name="dpo", engine=base),
+        System(name="sft+dpo", engine=aligned),
+    ]
+
+
+def run(reply=judged, systems=None, teacher=None, judges=(), **changes) -> Evaluation:
     given = {
         "probes": PROBES,
         "exam": PROBES,
         "clauses": CLAUSES,
         "passages": PASSAGES,
         "training": TRAINING,
-        "systems": [
-            System(name=name, engine=engine, retrieve=name == "base+rag")
-            for name, engine in zip(LADDER, engines, strict=True)
-        ],
-        "teacher": FakeEngine("teacher", reply),
-        "embed": embed,
-        "prompts": Prompts(),
-        "settings": settings(),
-        "progress": NoProgress(),
     }
-    return evaluate(**{**given, **changes})
+    return evaluate(
+        Material(**{**given, **changes}),
+        systems or ladder(),
+        teacher=teacher or FakeEngine("teacher", reply),
+        judges=judges,
+        embed=embed,
+        prompts=Prompts(),
+        settings=settings(),
+        progress=NoProgress(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +124,7 @@ def test_the_aligned_system_comes_out_better_and_intervals_do_not_touch(summary)
     assert base["preference_accuracy"]["value"] == 0.5  # it knows neither side
 
 
-def test_retrieval_reaches_the_references_and_not_the_other_systems(found):
+def test_what_a_system_reads_reaches_its_references_and_no_other_system(found):
     values = {(score.system, score.probe): score.values for score in found.scores}
     by_rag = [values["base+rag", probe.id]["reference_nll"] for probe in PROBES]
     alone = [values["base", probe.id]["reference_nll"] for probe in PROBES]
@@ -267,6 +279,46 @@ def test_empty_answers_count_and_failed_requests_are_written_down():
     assert [drop.reason for drop in evaluation.dropped] == ["no answer"] * COUNT
     assert evaluation.dropped[0].detail == "base: out of paper"
     assert evaluation.summary()["win_rates"] == []
+
+
+class Silent(FakeEngine):
+    """Answers, and has no likelihoods to give."""
+
+    def score(self, requests):
+        raise NoLikelihoodError("no log-probabilities here; serve it with vLLM.")
+
+
+def test_an_engine_without_likelihoods_has_the_other_metrics_and_it_is_said():
+    added = System(name="cloud", engine=Silent("cloud", faithful), note="http://cloud/v1#m")
+    summary = run(systems=[*ladder(), added]).summary()
+    assert set(summary["systems"]["cloud"]) == set(METRICS) - {
+        "reference_nll",
+        "preference_accuracy",
+    }
+    assert summary["notes"] == {
+        "base+rag": "It reads the rule.",
+        "cloud": "http://cloud/v1#m No likelihoods: no log-probabilities here; serve it with vLLM.",
+    }
+
+
+def test_systems_added_after_the_aligned_one_do_not_take_its_place():
+    added = System(name="other", engine=FakeEngine("other", unfaithful))
+    before, after = run().summary(), run(systems=[*ladder(), added]).summary()
+    assert after["clauses"] == before["clauses"]
+    assert {row["a"] for row in after["win_rates"]} == {"sft+dpo", "sft"}
+    assert ("sft+dpo", "other") in {(row["a"], row["b"]) for row in after["differences"]}
+
+
+def test_matches_are_with_the_aligned_system_and_of_single_steps():
+    names = ["base", "base+rag", "sft", "sft+dpo", "sft+dpo+rag", "other"]
+    assert aligned(names) == "sft+dpo"
+    assert matches(names) == [
+        *(("sft+dpo", name) for name in names if name != "sft+dpo"),
+        ("sft", "base"),
+        ("sft+dpo+rag", "base+rag"),
+    ]
+    assert matches(["base", "sft"]) == [("sft", "base")]
+    assert matches(["base"]) == []
 
 
 def test_without_exam_probes_nothing_is_judged_and_the_rest_stands():

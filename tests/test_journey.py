@@ -26,7 +26,7 @@ from adhere.records import (
 from adhere.stages import STAGES
 from adhere.store import folder_hashes, read_records
 
-SYSTEMS = ["base", "base+rag", "document-lm", "sft", "dpo", "sft+dpo"]
+SYSTEMS = ["base", "base+rag", "document-lm", "sft", "dpo", "sft+dpo", "sft+dpo+rag"]
 METRICS = {
     "reference_nll",
     "preference_accuracy",

@@ -13,7 +13,7 @@ from adhere import errors
 
 SOURCE = Path(errors.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "faults", "progress", "text"),
+    ("errors", "faults", "progress", "text", "twins"),
     ("records",),
     ("settings", "store", "hub", "prompts", "duty", "sheets"),
     ("models",),
@@ -23,6 +23,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("readers",),
     ("ingest", "clauses", "generate", "curate", "train", "evaluate", "report"),
     ("bench",),
+    ("ladder",),
+    ("assess",),
     ("stages",),
     ("pipeline",),
     ("forecast", "chat", "serve", "dataset", "export"),

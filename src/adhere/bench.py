@@ -8,6 +8,7 @@ from adhere.embedding import Embed, embedder
 from adhere.engines import open_engine
 from adhere.engines.base import Engine
 from adhere.engines.cached import Cached
+from adhere.evaluate.extras import read_extras
 from adhere.models import checkpoint_folder
 from adhere.progress import Progress
 from adhere.prompts import Prompts
@@ -36,9 +37,12 @@ class Bench:
     def check(self) -> None:
         """Raise now what would otherwise be found after an hour.
 
-        Unknown or unreachable models, missing packages; weights are fetched here.
+        Unknown or unreachable models, missing packages, files of the user's that are not
+        of their layout; weights are fetched here.
         """
-        for engine in dict.fromkeys((self.engine, *self.judges)):
+        read_extras(self.settings.evaluate)
+        others = [self.engine_at(address) for address in self.settings.evaluate.systems.values()]
+        for engine in dict.fromkeys((self.engine, *self.judges, *others)):
             engine.check()
         for name in (self.settings.models.student, self.settings.models.embedder):
             checkpoint_folder(name, self.progress)
@@ -46,17 +50,19 @@ class Bench:
     @cached_property
     def engine(self) -> Engine:
         """The teacher's engine behind the run's cache of completions."""
-        engine = open_engine(self.settings.models.teacher, self.progress)
+        return self.engine_at(self.settings.models.teacher)
+
+    def engine_at(self, address: str) -> Engine:
+        """Any engine behind the run's cache."""
+        engine = open_engine(address, self.progress)
         return Cached(engine, self.run / "cache.sqlite", self.progress)
 
     @cached_property
     def judges(self) -> list[Engine]:
         """The engines that judge, by their addresses; the teacher where none is given."""
-        cache, teacher = self.run / "cache.sqlite", self.settings.models.teacher
+        teacher = self.settings.models.teacher
         return [
-            self.engine
-            if address == teacher
-            else Cached(open_engine(address, self.progress), cache, self.progress)
+            self.engine if address == teacher else self.engine_at(address)
             for address in dict.fromkeys(self.settings.evaluate.judges or (teacher,))
         ]
 

@@ -5,7 +5,6 @@ and the teacher's likelihood last. Held-out probes take precedence: a training r
 is a near twin of a probe goes, not the probe.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -19,11 +18,11 @@ from adhere.grounding import Grounded, Grounding
 from adhere.records import Clause, Document, Dropped, Example, Passage, PreferencePair, Probe
 from adhere.settings import CurateSettings
 from adhere.text import text_size
+from adhere.twins import Shingles, jaccard, shingles
 
 Row = Example | PreferencePair | Probe
 R = TypeVar("R", Example, PreferencePair, Probe)
 
-_SHINGLE = 5
 _PERMUTATIONS = 128
 _STEEPEST = 0.9
 """The highest threshold that the index is set to; exact comparison sees to what lies above."""
@@ -199,38 +198,28 @@ class _Questions:
         self._index = MinHashLSH(
             threshold=min(threshold, _STEEPEST), num_perm=_PERMUTATIONS, weights=_MISS_LITTLE
         )
-        self._shingles: dict[str, set[bytes]] = {}
+        self._shingles: dict[str, Shingles] = {}
 
     def twin(self, row: Row) -> str | None:
         """The id of the most similar question at or over the threshold."""
-        shingles = _shingles(row.question)
+        own = shingles(row.question)
         similar = [
-            (_jaccard(shingles, self._shingles[other]), other)
-            for other in map(str, self._index.query(_signature(shingles)))
+            (jaccard(own, self._shingles[other]), other)
+            for other in map(str, self._index.query(_signature(own)))
         ]
         similarity, other = max(similar, default=(0.0, ""))
         return other if similarity >= self._threshold else None
 
     def add(self, row: Row) -> None:
-        shingles = _shingles(row.question)
-        self._index.insert(row.id, _signature(shingles))
-        self._shingles[row.id] = shingles
+        own = shingles(row.question)
+        self._index.insert(row.id, _signature(own))
+        self._shingles[row.id] = own
 
 
-def _shingles(text: str) -> set[bytes]:
-    plain = " ".join(re.findall(r"\w+", text.casefold()))
-    places = range(max(1, len(plain) - _SHINGLE + 1))
-    return {plain[place : place + _SHINGLE].encode() for place in places}
-
-
-def _signature(shingles: set[bytes]) -> MinHash:
+def _signature(of: Shingles) -> MinHash:
     signature = MinHash(num_perm=_PERMUTATIONS)
-    signature.update_batch(list(shingles))
+    signature.update_batch(list(of))
     return signature
-
-
-def _jaccard(one: set[bytes], other: set[bytes]) -> float:
-    return len(one & other) / len(one | other)
 
 
 def _passage_texts(clauses: Iterable[Clause], passages: Iterable[Passage]) -> dict[str, str]:

@@ -23,5 +23,9 @@ class EngineError(AdhereError):
     """A model cannot be reached, loaded, or cannot do what is asked of it."""
 
 
+class NoLikelihoodError(EngineError):
+    """An engine answers, but cannot say how likely a given text is."""
+
+
 class MissingExtraError(AdhereError):
     """An optional package is not installed; the message holds the `pip install` line."""

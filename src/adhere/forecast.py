@@ -25,7 +25,7 @@ SECONDS_A_ROW = 0.25
 """One answer, one epoch, SmolLM2-135M with LoRA; that run took 0.27 s in SFT, 0.33 in DPO."""
 CHARACTERS_A_ROW = 320
 """Of question, answer and chat template in those rows, about; plain text trains as fast."""
-_SYSTEMS = 6
+_SYSTEMS = {"short": 7, "full": 9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,12 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
     rows = clauses * (made.examples + made.pairs + made.probes)
     answers = clauses * (made.examples + 2 * made.pairs + 2 * made.probes)
     probes = clauses * made.probes
+    systems = _SYSTEMS[settings.evaluate.ladder] + len(settings.evaluate.systems)
     requests = {
         "clauses": sentences,
         "generate": clauses + rows + answers,
         "curate": 2 * answers,
-        "evaluate": 2 * _SYSTEMS * probes + 4 * settings.evaluate.exam_pairs,
+        "evaluate": 2 * systems * probes + 4 * settings.evaluate.exam_pairs,
     }
     examples, pairs = clauses * made.examples, 2 * clauses * made.pairs
     characters = sum(len(document.text) for document in documents)

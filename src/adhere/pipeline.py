@@ -12,7 +12,7 @@ from adhere.errors import InputError
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
 from adhere.settings import RunSettings
-from adhere.stages import STAGES, is_on, parents, prompts_of, settings_of
+from adhere.stages import STAGES, files_of, is_on, parents, prompts_of, settings_of
 from adhere.store import (
     Manifest,
     content_key,
@@ -33,6 +33,7 @@ _PACKAGES = (
     "peft",
     "sentence-transformers",
     "rouge-score",
+    "bm25s",
 )
 
 
@@ -133,9 +134,8 @@ def _require(bench: Bench, name: str) -> None:
 def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
     """Hash of all that a stage depends on, and its inputs by name and hash."""
     stage = STAGES[name]
-    inputs: dict[str, str] = {}
-    if not stage.after:
-        inputs = {str(path): file_sha256(path) for path in _files(bench.settings.documents)}
+    given = files_of(stage, bench.settings)
+    inputs = {str(path): file_sha256(path) for path in _files(given)}
     for other in parents(name, bench.settings):
         manifest = read_manifest(bench.run / other)
         inputs[other] = content_key(manifest.outputs) if manifest else ""
@@ -146,9 +146,9 @@ def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
     return content_key(*parts, version("adhere")), inputs
 
 
-def _files(documents: Sequence[str]) -> list[Path]:
+def _files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
-    for path in map(Path, documents):
+    for path in paths:
         found += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
         found += [path] if path.is_file() else []
     return found

@@ -134,8 +134,18 @@ class EvaluateSettings(_Settings):
 
     max_tokens: Annotated[int, Field(ge=8)] = 72
     """Longest answer."""
-    retrieved: Annotated[int, Field(ge=1)] = 2
-    """Passages that `base+rag` reads."""
+    ladder: Literal["short", "full"] = "short"
+    """The full one adds two slow systems: `base+document` and the ceiling `teacher+passage`."""
+    systems: dict[str, str] = Field(default_factory=dict[str, str])
+    """Other models to compare with: a name for each, and its engine's address."""
+    pairs: str | None = None
+    """A file of situations with good and bad answers marked by people (docs/evaluation.md)."""
+    refusals: str | None = None
+    """A file of prompts that should be answered or declined, in the layout of XSTest."""
+    instructions: str | None = None
+    """A file of general instructions with good answers, instead of adhere's own."""
+    retrieved: Annotated[int, Field(ge=1)] | None = None
+    """Passages that `+rag` systems read; chosen on training questions where it is not given."""
     judges: tuple[str, ...] = ()
     """Addresses of the engines that judge, one or several; the teacher where none is given."""
     exam_pairs: Annotated[int, Field(ge=10)] = 60

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adhere.bench import ADAPTERS, Bench
+from adhere.bench import Bench
 from adhere.clauses import extract_clauses
 from adhere.curate import curate
 from adhere.errors import InputError
@@ -31,7 +31,7 @@ from adhere.records import (
 )
 from adhere.review import Kind, Review
 from adhere.settings import RunSettings
-from adhere.store import count_reasons, read_manifest, write_records
+from adhere.store import count_reasons, read_manifest, write_json, write_records
 from adhere.train import Budget, TrainingResult, train_dpo, train_sft, train_text
 
 
@@ -203,47 +203,17 @@ def _trained(bench: Bench, folder: Path, result: TrainingResult) -> Outcome:
 
 
 def _evaluate(bench: Bench, folder: Path) -> Outcome:
-    from adhere.evaluate import System, evaluate
+    from adhere.assess import assess
 
-    base = bench.student_engine(None)
-    examples = bench.read("curate/examples.jsonl", Example)
-    pairs = bench.read("curate/pairs.jsonl", PreferencePair)
-    clauses = bench.read("clauses/clauses.jsonl", Clause)
-    taught, compared = (Counter(row.clause for row in rows) for rows in (examples, pairs))
-    evaluation = evaluate(
-        probes=bench.read("curate/probes.jsonl", Probe),
-        exam=bench.read("generate/probes.jsonl", Probe),
-        clauses=clauses,
-        passages=bench.read("ingest/passages.jsonl", Passage),
-        training={clause.id: (taught[clause.id], compared[clause.id]) for clause in clauses},
-        systems=[
-            System(name="base", engine=base),
-            System(name="base+rag", engine=base, retrieve=True),
-            *(
-                System(name=name, engine=bench.student_engine(f"{stage}/adapter"))
-                for name, stage in ADAPTERS.items()
-            ),
-        ],
-        teacher=bench.engine,
-        judges=bench.judges,
-        embed=bench.embed,
-        prompts=bench.prompts,
-        settings=bench.settings.evaluate,
-        progress=bench.progress,
-    )
+    found = assess(bench, folder)
     bench.engine.close()
-    write_records(folder / "answers.jsonl", evaluation.answers)
-    write_records(folder / "scores.jsonl", evaluation.scores)
-    write_records(folder / "verdicts.jsonl", evaluation.verdicts)
     made = {name: read_manifest(bench.run / name) for name in list(STAGES)[:-2]}
-    summary = evaluation.summary() | {
+    summary = found.summary | {
         "counts": {name: manifest.counts for name, manifest in made.items() if manifest},
         "seconds": {name: manifest.seconds for name, manifest in made.items() if manifest},
     }
-    text = json.dumps(summary, ensure_ascii=False, indent=2, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-    counts = {"answers": len(evaluation.answers), "verdicts": len(evaluation.verdicts)}
-    return _outcome(folder, counts, evaluation.dropped)
+    write_json(folder / "summary.json", summary)
+    return _outcome(folder, found.counts, found.dropped)
 
 
 def _report(bench: Bench, folder: Path) -> Outcome:
@@ -316,6 +286,8 @@ class Stage:
     work: Callable[[Bench, Path], Outcome]
     prompts: tuple[str, ...] = ()
     """The prompts that it uses, in whichever style."""
+    files: tuple[str, ...] = ()
+    """The settings that name files of the user's that it reads."""
     switch: str | None = None
     """The setting that switches it on, where it is not always on."""
     reviewed: tuple[Kind, ...] = ()
@@ -332,7 +304,11 @@ _TRAINED = ("sft", "dpo", "dpo-alone", "document-lm")
 
 STAGES: Mapping[str, Stage] = {
     "ingest": Stage(
-        does="documents -> passages", after=(), settings=("documents", "ingest"), work=_ingest
+        does="documents -> passages",
+        after=(),
+        settings=("documents", "ingest"),
+        work=_ingest,
+        files=("documents",),
     ),
     "clauses": Stage(
         does="passages -> clauses",
@@ -399,6 +375,7 @@ STAGES: Mapping[str, Stage] = {
         settings=("models", "evaluate"),
         work=_evaluate,
         prompts=("judge_pairwise", "judge_pointwise", "judge_generic", "retrieved"),
+        files=("evaluate.pairs", "evaluate.refusals", "evaluate.instructions"),
     ),
     "report": Stage(
         does="everything -> one page",
@@ -423,6 +400,14 @@ def parents(name: str, settings: RunSettings) -> list[str]:
 def settings_of(stage: Stage, settings: RunSettings) -> dict[str, Any]:
     """The part of the settings that a stage depends on, JSON-able."""
     return {name: _setting(settings, name) for name in stage.settings}
+
+
+def files_of(stage: Stage, settings: RunSettings) -> list[Path]:
+    """The user's files and folders that a stage reads, as the settings name them."""
+    found: list[Path] = []
+    for value in (_setting(settings, name) for name in stage.files):
+        found += [Path(value)] if isinstance(value, str) else [Path(one) for one in value or ()]
+    return found
 
 
 def _setting(settings: RunSettings, name: str) -> Any:

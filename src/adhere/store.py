@@ -60,6 +60,12 @@ def write_records(path: Path, records: Iterable[Any]) -> int:
     return count
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON document for people and programs; ValueError for NaN and infinity."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a finished stage was made from, and what it made."""
@@ -92,8 +98,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    text = json.dumps(asdict(manifest), ensure_ascii=False, indent=2)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / MANIFEST, asdict(manifest))
 
 
 @contextmanager

@@ -38,9 +38,9 @@ def run(
         if dry_run:
             _forecast(folder, found)
             return
-        _run(folder, found, ["ingest"], quiet=quiet)  # bad documents leave nothing behind
+        work(folder, found, ["ingest"], quiet=quiet)  # bad documents leave nothing behind
         found.write(folder / RUN_FILE)
-        _run(folder, found, _AFTER_INGEST, quiet=quiet)
+        work(folder, found, _AFTER_INGEST, quiet=quiet)
         _result(folder)
 
 
@@ -94,7 +94,7 @@ def _stage_command(name: str, does: str) -> Callable[..., None]:
         with errors_in_words():
             found = merged(saved(run), settings)
             found.write(run / RUN_FILE)
-            _run(run, found, [name], again=again, quiet=quiet)
+            work(run, found, [name], again=again, quiet=quiet)
 
     command.__doc__ = f"""One stage of a run: {does}.
 
@@ -120,14 +120,15 @@ _STAGES = {
     "dpo": "preference optimisation on the pairs, from the SFT adapter",
     "dpo-alone": "preference optimisation of the bare student, for comparison",
     "document-lm": "plain training on the documents' text, for comparison",
-    "evaluate": "base, base+rag, document-lm, sft, dpo and sft+dpo on the held-out probes",
+    "evaluate": "every system on the held-out probes",
     "report": "everything on one page",
 }
 """The stages and what they do; `adhere.stages`, which imports much, is held to it by a test."""
 _AFTER_INGEST = [name for name in _STAGES if name != "ingest"]
 
 for _name, _does in _STAGES.items():
-    app.command(_stage_command(_name, _does), name=_name)
+    if _name != "evaluate":  # which has flags of its own: adhere.cli.evaluate
+        app.command(_stage_command(_name, _does), name=_name)
 
 
 def _open_run(
@@ -148,7 +149,7 @@ def _open_run(
     return folder, merged(before.merge({"documents": documents}, "documents"), flags)
 
 
-def _run(
+def work(
     folder: Path,
     settings: RunSettings,
     wanted: list[str],
@@ -156,6 +157,7 @@ def _run(
     again: bool = False,
     quiet: bool,
 ) -> None:
+    """Bring the wanted stages up to date, and say so unless `quiet`."""
     from adhere.pipeline import run_stages
     from adhere.progress import ConsoleProgress, NoProgress
 

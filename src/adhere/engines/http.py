@@ -24,7 +24,7 @@ from tenacity import (
 )
 
 from adhere.engines.base import cut_at_stop
-from adhere.errors import EngineError
+from adhere.errors import EngineError, NoLikelihoodError
 from adhere.records import Completion, Request, Score, ScoreRequest
 
 KEY_VARIABLE = "ADHERE_API_KEY"
@@ -151,7 +151,7 @@ class HttpEngine:
 
         Plain text goes to /completions with `echo`: a token counts as the answer's
         when its last character is. A chat goes to /chat/completions with vLLM's
-        `continue_final_message` and `prompt_logprobs`. Raises EngineError where the
+        `continue_final_message` and `prompt_logprobs`. Raises NoLikelihoodError where the
         server does not give them (llama.cpp, Ollama and most clouds do not).
         """
         if not self.model:
@@ -267,8 +267,8 @@ class HttpEngine:
         # The first entry of a place is the token that stands there, others are the likeliest.
         return [next(iter(place.values())).logprob for place in given[begin:] if place]
 
-    def _no_likelihoods(self) -> EngineError:
-        return EngineError(
+    def _no_likelihoods(self) -> NoLikelihoodError:
+        return NoLikelihoodError(
             f"{self.base} gives no log-probabilities of a given text (`echo` with `logprobs`, "
             "`prompt_logprobs`); serve the model with vLLM, or use openvino:NAME or "
             "transformers:NAME for scoring."

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from adhere.embedding import Embed
@@ -51,6 +52,25 @@ class ProbeScore:
     `grounding_gain`: see `Grounding`, nats a token.
     `length`: words of the answer.
     """
+
+
+def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
+    """Metric -> the library that computes it, its version, and the model where there is one."""
+    own = {"library": "adhere", "version": version("adhere")}
+    embeddings = "sentence-transformers"
+    return {
+        "reference_nll": own | {"model": "each system's own"},
+        "preference_accuracy": own | {"model": "each system's own"},
+        "rouge_l": {"library": "rouge-score", "version": version("rouge-score")},
+        "embedding_similarity": {
+            "library": embeddings,
+            "version": version(embeddings),
+            "model": embedder,
+        },
+        "grounding_gain": own | {"model": teacher},
+        "length": own,
+        "bertscore": {"absent": "its reference model is not among what adhere fetches"},
+    }
 
 
 def words(text: str) -> list[str]:

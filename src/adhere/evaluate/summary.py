@@ -3,30 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from adhere.evaluate.agreement import agreement
 from adhere.evaluate.coverage import Values, clause_evidence, clause_result
 from adhere.evaluate.exam import ExamResult, Sorted
+from adhere.evaluate.matches import aligned
 from adhere.evaluate.metrics import METRICS, RATES, ProbeScore
-from adhere.evaluate.statistics import (
-    Clustered,
-    Estimate,
-    FloatArray,
-    holm,
-    mcnemar,
-    rate_interval,
-    smallest_difference,
-    two_sided_p,
-)
-from adhere.evaluate.systems import matches
+from adhere.evaluate.statistics import rate_interval
+from adhere.evaluate.tables import Row, Table
 from adhere.evaluate.wins import win_rates
 from adhere.records import Answer, Clause, Dropped, Probe, Verdict
 from adhere.settings import EvaluateSettings
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +21,9 @@ class Evaluation:
     """All that the stage found."""
 
     systems: tuple[str, ...]
-    """Names, in the order of the ladder: base first, the fully aligned model last."""
+    """Names, in the order of the ladder: base first."""
+    notes: Mapping[str, str]
+    """System -> what must be known to take its numbers rightly; "" where there is nothing."""
     probes: tuple[Probe, ...]
     clauses: tuple[Clause, ...]
     training: Mapping[str, tuple[int, int]]
@@ -51,6 +40,7 @@ class Evaluation:
 
         - `systems`: name -> metric -> value, low, high, n. A metric that was measured
           nowhere is missing; low and high are None where a single clause has probes.
+        - `notes`: system -> what must be known to take its numbers rightly.
         - `differences`: a minus b on the probes of both, with p_value, p_holm (Holm
           over the comparisons of one metric) and detectable, the smallest true
           difference that would be found in 80 of 100 such evaluations at alpha 0.05.
@@ -64,75 +54,25 @@ class Evaluation:
         - `agreement`: of the judges that have verdicts.
         - `clauses`: one row a clause; `result` as defined by `clause_result`.
         """
-        clustered = Clustered([probe.clause for probe in self.probes])
-        table = _table(self)
+        clause_of = {probe.id: probe.clause for probe in self.probes}
+        table = Table.of(
+            ((score.system, score.probe, score.values) for score in self.scores),
+            systems=self.systems,
+            metrics=METRICS,
+            rates=RATES,
+            cluster_of=clause_of,
+        )
         return {
-            "systems": _systems(self.systems, table, clustered),
-            "differences": _differences(self.systems, table, clustered),
+            "systems": table.estimates(),
+            "notes": {name: note for name, note in self.notes.items() if note},
+            "differences": table.differences(),
             "win_rates": win_rates(
-                self.verdicts, self.judges, self.probes, self.answers, self.settings
+                self.verdicts, self.judges, clause_of, self.answers, self.settings
             ),
             "judges": [judge_row(exam) for exam in self.judges],
             "agreement": agreement(self.verdicts),
             "clauses": _clauses(self),
         }
-
-
-def _table(evaluation: Evaluation) -> dict[tuple[str, str], FloatArray]:
-    """(system, metric) -> values in the order of the probes, NaN where not measured."""
-    place = {probe.id: row for row, probe in enumerate(evaluation.probes)}
-    table = {
-        (system, metric): np.full(len(place), np.nan)
-        for system in evaluation.systems
-        for metric in METRICS
-    }
-    for score in evaluation.scores:
-        for metric, value in score.values.items():
-            table[score.system, metric][place[score.probe]] = value
-    return table
-
-
-def _systems(
-    names: Sequence[str], table: Mapping[tuple[str, str], FloatArray], clustered: Clustered
-) -> dict[str, dict[str, Row]]:
-    systems: dict[str, dict[str, Row]] = {name: {} for name in names}
-    for (name, metric), values in table.items():
-        estimate = clustered.rate(values) if metric in RATES else clustered.mean(values)
-        if estimate is not None:
-            systems[name][metric] = _row(estimate)
-    return systems
-
-
-def _row(estimate: Estimate) -> Row:
-    return {
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n": estimate.n,
-    }
-
-
-def _differences(
-    names: Sequence[str], table: Mapping[tuple[str, str], FloatArray], clustered: Clustered
-) -> list[Row]:
-    rows: list[Row] = []
-    for metric in METRICS:
-        family: list[Row] = []
-        for a, b in matches(names):
-            values = table[a, metric] - table[b, metric]
-            is_rate = metric in RATES
-            estimate = clustered.rate_difference(values) if is_rate else clustered.mean(values)
-            if estimate is None or estimate.error is None:
-                continue
-            row = {"a": a, "b": b, "metric": metric, **_row(estimate)}
-            row["p_value"] = two_sided_p(estimate)
-            row["detectable"] = smallest_difference(estimate)
-            if is_rate:
-                row["p_mcnemar"] = mcnemar(*clustered.ahead(values))
-            family.append(row)
-        adjusted = holm([row["p_value"] for row in family])
-        rows += [{**row, "p_holm": p} for row, p in zip(family, adjusted, strict=True)]
-    return rows
 
 
 def judge_row(exam: ExamResult) -> Row:
@@ -171,7 +111,7 @@ def _sorted_by(items: Sequence[Sorted], name: Callable[[Sorted], str]) -> dict[s
 
 
 def _clauses(evaluation: Evaluation) -> list[Row]:
-    base, last = evaluation.systems[0], evaluation.systems[-1]
+    base, last = evaluation.systems[0], aligned(evaluation.systems)
     values = {(score.system, score.probe): score.values for score in evaluation.scores}
     probes: dict[str, list[Probe]] = defaultdict(list)
     for probe in evaluation.probes:

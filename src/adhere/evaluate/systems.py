@@ -1,30 +1,62 @@
 """The ladder: the systems that are compared, and their answers to the probes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adhere.engines.base import Engine
 from adhere.progress import Progress
-from adhere.records import Answer, Dropped, Message, Probe, Request, Sampling
+from adhere.records import Answer, Completion, Dropped, Message, Probe, Request, Sampling
 from adhere.settings import EvaluateSettings
+
+Reader = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""Questions by their id -> what a system reads before each, by the same id."""
+
+
+def nothing(questions: Mapping[str, str]) -> Mapping[str, str]:
+    """Reads nothing before the question."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """One rung: an engine, and whether it reads retrieved passages before the question."""
+    """One rung: an engine, and what it reads before a question."""
 
     name: str
     engine: Engine
-    retrieve: bool = False
+    read: Reader = nothing
+    note: str = ""
+    """What must be known to take its numbers rightly, in a sentence."""
+    probes_only: bool = False
+    """It reads what is known of probes alone, so it cannot be asked other questions."""
 
 
-def matches(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Which systems are compared: the last of the ladder with every other, and sft with base."""
-    *others, last = names
-    pairs = [(last, other) for other in others]
-    if "sft" in others and "base" in others:
-        pairs.append(("sft", "base"))
-    return pairs
+def replies(
+    system: System,
+    questions: Mapping[str, str],
+    contexts: Mapping[str, str],
+    settings: EvaluateSettings,
+    progress: Progress,
+    what: str = "answers",
+    most: int | None = None,
+) -> dict[str, Completion]:
+    """The system's greedy reply to each question, by the question's id.
+
+    `contexts`: id -> text put before the question (none where it is missing). `most`:
+    longest reply in tokens, instead of the settings'.
+    """
+    sampling = Sampling(max_tokens=most or settings.max_tokens, seed=settings.seed)
+    requests = [
+        Request(
+            id=name,
+            prompt=(Message(role="user", content=contexts.get(name, "") + question),),
+            sampling=sampling,
+        )
+        for name, question in questions.items()
+    ]
+    completions = system.engine.complete(requests)
+    tracked = progress.track(completions, f"{system.name}: {what}", len(requests))
+    found = {completion.id: completion for completion in tracked}
+    return {name: found[name] for name in questions}
 
 
 def answer_probes(
@@ -34,36 +66,20 @@ def answer_probes(
     settings: EvaluateSettings,
     progress: Progress,
 ) -> tuple[list[Answer], list[Dropped]]:
-    """The system's greedy answer to each probe, in the order of the probes.
+    """The system's answer to each probe, in the order of the probes; `contexts` as in `replies`.
 
-    `contexts`: probe id -> text put before the question (none where it is missing).
     A request that failed becomes a Dropped instead of an Answer.
     """
-    sampling = Sampling(max_tokens=settings.max_tokens, seed=settings.seed)
-    requests = [
-        Request(
-            id=probe.id,
-            prompt=(Message(role="user", content=contexts.get(probe.id, "") + probe.question),),
-            sampling=sampling,
-        )
-        for probe in probes
-    ]
-    replies = progress.track(
-        system.engine.complete(requests), f"{system.name}: answers", len(requests)
-    )
-    completions = {completion.id: completion for completion in replies}
+    questions = {probe.id: probe.question for probe in probes}
     answers: list[Answer] = []
     dropped: list[Dropped] = []
-    for probe in probes:
-        reply = completions[probe.id]
+    for name, reply in replies(system, questions, contexts, settings, progress).items():
         if reply.error is None:
             text = reply.text.strip()
-            answers.append(
-                Answer(system=system.name, probe=probe.id, text=text, finish=reply.finish)
-            )
+            answers.append(Answer(system=system.name, probe=name, text=text, finish=reply.finish))
         else:
             detail = f"{system.name}: {reply.error}"
             dropped.append(
-                Dropped(record_id=probe.id, stage="evaluate", reason="no answer", detail=detail)
+                Dropped(record_id=name, stage="evaluate", reason="no answer", detail=detail)
             )
     return answers, dropped

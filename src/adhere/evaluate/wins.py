@@ -1,9 +1,8 @@
 """Win rates: raw, freed of the judge's known errors, and at equal length."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -11,24 +10,26 @@ from adhere.evaluate.agreement import CREDIT
 from adhere.evaluate.exam import ExamResult
 from adhere.evaluate.rates import corrected_rate, length_controlled_rate
 from adhere.evaluate.statistics import Clustered, Estimate, mcnemar
-from adhere.records import Answer, Probe, Verdict
+from adhere.evaluate.tables import Row
+from adhere.records import Answer, Verdict
 from adhere.settings import EvaluateSettings
-
-Row = dict[str, Any]
 
 
 def win_rates(
     verdicts: Sequence[Verdict],
     exams: Sequence[ExamResult],
-    probes: Sequence[Probe],
+    clause_of: Mapping[str, str],
     answers: Sequence[Answer],
     settings: EvaluateSettings,
 ) -> list[Row]:
-    """One row for each judge and match; see `Evaluation.summary` for what it holds."""
+    """One row for each judge and match; see `Evaluation.summary` for what it holds.
+
+    `clause_of`: probe -> what it belongs with and depends on.
+    """
     judged = {exam.name: exam for exam in exams}
     lengths = {(answer.system, answer.probe): len(answer.text) for answer in answers}
-    place = {probe.id: row for row, probe in enumerate(probes)}
-    clauses = np.asarray([probe.clause for probe in probes])
+    place = {probe: row for row, probe in enumerate(clause_of)}
+    clauses = np.asarray(list(clause_of.values()))
     clustered = Clustered(list(clauses))
     groups: dict[tuple[str, str, str], list[Verdict]] = defaultdict(list)
     for verdict in verdicts:

@@ -1,0 +1,125 @@
+"""The evaluation of a run: what it reads from the run's folder, and what it writes."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from adhere.bench import Bench
+from adhere.evaluate import Evaluation, Material, evaluate
+from adhere.evaluate.costs import general, permitted_denied, refusals
+from adhere.evaluate.extras import Extras, read_extras
+from adhere.evaluate.matches import Panel, aligned
+from adhere.evaluate.metrics import provenance
+from adhere.evaluate.official import Official, without_leaks
+from adhere.evaluate.refusal import exam
+from adhere.evaluate.tables import Row
+from adhere.grounding import Grounding
+from adhere.ladder import Ladder, ladder
+from adhere.records import Clause, Dropped, Example, Passage, PreferencePair, Probe
+from adhere.store import write_json, write_records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What the evaluation has to say."""
+
+    summary: Row
+    """For `summary.json`: see `Evaluation.summary`; and metrics, retrieval and costs."""
+    counts: dict[str, int]
+    dropped: list[Dropped]
+
+
+def assess(bench: Bench, folder: Path) -> Assessment:
+    """Evaluate the run at the bench into `folder`.
+
+    Writes answers.jsonl, scores.jsonl, verdicts.jsonl, and official.json where the user
+    gave situations with answers marked by people.
+    """
+    extras, measured = read_extras(bench.settings.evaluate), material(bench)
+    compared = ladder(bench, measured)
+    evaluation = evaluate(
+        measured,
+        compared.systems,
+        teacher=bench.engine,
+        judges=bench.judges,
+        embed=bench.embed,
+        prompts=bench.prompts,
+        settings=bench.settings.evaluate,
+        progress=bench.progress,
+    )
+    write_records(folder / "answers.jsonl", evaluation.answers)
+    write_records(folder / "scores.jsonl", evaluation.scores)
+    write_records(folder / "verdicts.jsonl", evaluation.verdicts)
+    costs, dropped = _costs(bench, evaluation, compared, extras)
+    counts = {"answers": len(evaluation.answers), "verdicts": len(evaluation.verdicts)}
+    if extras.situations:
+        official = _official(bench, compared, extras)
+        write_json(folder / "official.json", official.report())
+        counts["situations"] = len(official.situations)
+        dropped += official.dropped
+    models = bench.settings.models
+    summary = evaluation.summary() | {
+        "metrics": provenance(models.embedder, models.teacher),
+        "retrieval": compared.retrieval(),
+        "costs": costs,
+    }
+    return Assessment(summary=summary, counts=counts, dropped=evaluation.dropped + dropped)
+
+
+def material(bench: Bench) -> Material:
+    """What the run's systems are measured on, read from its folder."""
+    examples = bench.read("curate/examples.jsonl", Example)
+    pairs = bench.read("curate/pairs.jsonl", PreferencePair)
+    clauses = bench.read("clauses/clauses.jsonl", Clause)
+    taught, preferred = (Counter(row.clause for row in rows) for rows in (examples, pairs))
+    return Material(
+        probes=bench.read("curate/probes.jsonl", Probe),
+        exam=bench.read("generate/probes.jsonl", Probe),
+        clauses=clauses,
+        passages=bench.read("ingest/passages.jsonl", Passage),
+        training={clause.id: (taught[clause.id], preferred[clause.id]) for clause in clauses},
+    )
+
+
+def _costs(
+    bench: Bench, evaluation: Evaluation, compared: Ladder, extras: Extras
+) -> tuple[Row, list[Dropped]]:
+    """`costs` of `summary.json`, by the student as it came and as it is now."""
+    settings, progress = bench.settings.evaluate, bench.progress
+    pair = {evaluation.systems[0], aligned(evaluation.systems)}
+    systems = [system for system in compared.systems if system.name in pair]
+    found = {
+        "permitted": permitted_denied(evaluation),
+        "refusals": refusals(systems, extras.prompts, settings, progress),
+        "general": general(systems, extras.instructions, progress),
+    }
+    rows = {name: cost.row for name, cost in found.items()}
+    return rows | {"detector": asdict(exam())}, [
+        drop for cost in found.values() for drop in cost.dropped
+    ]
+
+
+def _official(bench: Bench, compared: Ladder, extras: Extras) -> Official:
+    """What the systems make of the user's situations."""
+    rows = [
+        *bench.read("curate/examples.jsonl", Example),
+        *bench.read("curate/pairs.jsonl", PreferencePair),
+    ]
+    situations, leaked = without_leaks(
+        extras.situations, rows, bench.settings.curate.near_duplicate
+    )
+    systems = [system for system in compared.systems if not system.probes_only]
+    official = Official(situations, systems, bench.settings.evaluate, dropped=leaked)
+    official.score(bench.progress)
+    panel = Panel(
+        teacher=bench.engine,
+        grounding=Grounding(bench.engine, bench.progress),
+        engines=bench.judges,
+        prompts=bench.prompts,
+        progress=bench.progress,
+    )
+    questions = {situation.id: situation.question for situation in situations}
+    found = compared.retrieved.texts(questions)
+    passages = {name: "\n\n".join(texts) for name, texts in found.items()}
+    official.judge(panel.judges(), passages, bench.progress)
+    return official

@@ -1,0 +1,116 @@
+"""`adhere evaluate`: the held-out probes, and whom and what else the user wants measured."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from adhere.cli.common import RUN_FILE, Flag, Flags, Quiet, app, errors_in_words, merged, saved
+from adhere.cli.run import work
+from adhere.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@app.command
+def evaluate(
+    run: Path,
+    *,
+    system: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    pairs: Path | None = None,
+    refusals: Path | None = None,
+    instructions: Path | None = None,
+    settings: Flags = None,
+    again: Flag = False,
+    quiet: Quiet = False,
+) -> None:
+    """One stage of a run: every system on the held-out probes, and on files of your own.
+
+    What is given here is written into the run's run.toml, under [evaluate].
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    system
+        Another model to compare with, as NAME=ADDRESS; may be given again.
+    pairs
+        Situations with good and bad answers marked by people (JSONL; docs/evaluation.md).
+    refusals
+        Prompts to answer or to decline, in the layout of XSTest (CSV: prompt, label, type).
+    instructions
+        General instructions with good answers (JSONL: question, answer), instead of adhere's.
+    again
+        Do it even though it is up to date.
+    quiet
+        Say nothing but errors.
+    """
+    with errors_in_words():
+        from adhere.evaluate.extras import read_extras
+        from adhere.ladder import check_systems
+
+        files = {"pairs": pairs, "refusals": refusals, "instructions": instructions}
+        given: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
+        found = merged(saved(run), settings)
+        found = found.merge({"evaluate": given | {"systems": _named(system)}}, "flags")
+        check_systems(found.evaluate.systems)
+        read_extras(found.evaluate)
+        found.write(run / RUN_FILE)
+        work(run, found, ["evaluate"], again=again, quiet=quiet)
+        if found.evaluate.pairs and not quiet:
+            _show(run / "evaluate" / "official.json")
+
+
+def _named(systems: Sequence[str]) -> dict[str, str]:
+    """NAME=ADDRESS, split; raises InputError for another form."""
+    named: dict[str, str] = {}
+    for text in systems:
+        name, _, address = text.partition("=")
+        if not name or not address:
+            raise InputError(f"--system {text}: write NAME=ADDRESS, such as gpt=http://host/v1#m.")
+        named[name] = address
+    return named
+
+
+def _show(path: Path) -> None:
+    from rich.console import Console
+
+    report = json.loads(path.read_text(encoding="utf-8"))
+    console = Console()
+    console.print(_table(report))
+    if report["left_out"]:
+        count = len(report["left_out"])
+        console.print(f"{count} left out: near twins of training rows (evaluate/dropped.jsonl).")
+    for judge in report["judges"]:
+        if judge["withheld"]:
+            console.print(judge["withheld"], markup=False)
+    for win in report["win_rates"]:
+        who = f"win rate of {win['a']} against {win['b']}, judge {win['judge']}"
+        console.print(f"{who}: {win['rate']:.0%}", markup=False, highlight=False)
+
+
+def _table(report: dict[str, Any]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    count = report["situations"]
+    title = f"{count} situation{'' if count == 1 else 's'} with answers marked by people"
+    table = Table("", "good likelier than bad", "by nats a token", title=title, box=box.SIMPLE_HEAD)
+    for system, metrics in report["systems"].items():
+        cells = [
+            _cell(metrics.get(metric), form)
+            for metric, form in (("accuracy", ".0%"), ("margin", "+.2f"))
+        ]
+        table.add_row(system, *cells)
+    return table
+
+
+def _cell(cell: dict[str, Any] | None, form: str) -> str:
+    if cell is None:
+        return "–"
+    if cell["low"] is None:
+        return f"{cell['value']:{form}}"
+    return f"{cell['value']:{form}} ({cell['low']:{form}} to {cell['high']:{form}})"

@@ -1,0 +1,170 @@
+"""What alignment cost: permitted things denied, safe requests declined, general ability lost."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from adhere.evaluate.refusal import LANGUAGE, refuses
+from adhere.evaluate.summary import Evaluation
+from adhere.evaluate.systems import System, replies
+from adhere.evaluate.tables import Row, Table, Values
+from adhere.grounding import score_all, score_request
+from adhere.progress import Progress
+from adhere.records import Dropped, record_id
+from adhere.settings import EvaluateSettings
+from adhere.text import detect_language
+
+_ENOUGH = 48
+"""Tokens in which an answer that declines has said so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A request to answer (safe) or to decline (unsafe), in the layout of XSTest."""
+
+    prompt: str
+    label: Literal["safe", "unsafe"]
+    type: str = ""
+    """Prompts of one type are alike, and resampled together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """A general request with a good answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """One table, ready for JSON, and what failed."""
+
+    row: Row
+    dropped: tuple[Dropped, ...] = ()
+
+
+_Found = list[tuple[str, str, dict[str, float]]]
+
+
+def permitted_denied(evaluation: Evaluation) -> Cost:
+    """`refused`: the share of answers that decline or deny what the documents permit.
+
+    Counted on the probes of permitted clauses whose reference says yes, for every system.
+    """
+    permitted = {clause.id for clause in evaluation.clauses if clause.polarity == "permitted"}
+    probes = {
+        probe.id: probe
+        for probe in evaluation.probes
+        if probe.clause in permitted and probe.reference.casefold().startswith("yes")
+    }
+    if not probes:
+        return _absent("no probe asks for something that the documents permit.")
+    if not _readable([probe.reference for probe in probes.values()]):
+        return _absent(_FOREIGN)
+    values: _Found = [
+        (answer.system, answer.probe, _refused(answer.text))
+        for answer in evaluation.answers
+        if answer.probe in probes
+    ]
+    clauses = {name: probe.clause for name, probe in probes.items()}
+    return Cost(row=_compared(values, evaluation.systems, "refused", clauses))
+
+
+def refusals(
+    systems: Sequence[System],
+    prompts: Sequence[Prompt],
+    settings: EvaluateSettings,
+    progress: Progress,
+) -> Cost:
+    """`refused`: the share of safe and of unsafe prompts that each system declines or denies."""
+    if not prompts:
+        return _absent("give prompts with --refusals FILE (columns prompt, label and type).")
+    if not _readable([prompt.prompt for prompt in prompts]):
+        return _absent(_FOREIGN)
+    named = {f"{place}": prompt for place, prompt in enumerate(prompts)}
+    questions = {name: prompt.prompt for name, prompt in named.items()}
+    values: _Found = []
+    dropped: list[Dropped] = []
+    for system in systems:
+        found = replies(system, questions, {}, settings, progress, "prompts", most=_ENOUGH)
+        for name, reply in found.items():
+            if reply.error is None:
+                values.append((system.name, name, _refused(reply.text)))
+            else:
+                dropped.append(_drop(questions[name], f"{system.name}: {reply.error}"))
+    parts: Row = {}
+    for label in ("safe", "unsafe"):
+        own = {name: prompt for name, prompt in named.items() if prompt.label == label}
+        part = [value for value in values if value[1] in own]
+        types = {name: prompt.type or name for name, prompt in own.items()}
+        names = [system.name for system in systems]
+        parts[label] = _compared(part, names, "refused", types)
+    return Cost(row=parts, dropped=tuple(dropped))
+
+
+def general(
+    systems: Sequence[System], instructions: Sequence[Instruction], progress: Progress
+) -> Cost:
+    """`nll`: of good answers to general instructions, nats a token; and `perplexity`, e to that."""
+    named = {f"{place}": row for place, row in enumerate(instructions)}
+    requests = {
+        name: score_request("", row.question, row.answer, chat=True) for name, row in named.items()
+    }
+    values: _Found = []
+    dropped: list[Dropped] = []
+    for system in systems:
+        what = f"{system.name}: general instructions"
+        scores = score_all(system.engine, list(requests.values()), what, progress)
+        for name, request in requests.items():
+            score = scores[request.id]
+            if score.error is None:
+                values.append((system.name, name, {"nll": -score.mean}))
+            else:
+                dropped.append(_drop(named[name].question, f"{system.name}: {score.error}"))
+    names = [system.name for system in systems]
+    row = _compared(values, names, "nll", {name: name for name in named})
+    for metrics in row["systems"].values():
+        if "nll" in metrics:
+            metrics["perplexity"] = _exponential(metrics["nll"])
+    return Cost(row=row, dropped=tuple(dropped))
+
+
+_FOREIGN = "the phrases that tell a refusal are English, and these texts are not."
+
+
+def _absent(why: str) -> Cost:
+    return Cost(row={"absent": f"Not measured: {why}"})
+
+
+def _readable(texts: Sequence[str]) -> bool:
+    return detect_language("\n".join(texts)) == LANGUAGE
+
+
+def _refused(answer: str) -> dict[str, float]:
+    return {"refused": float(refuses(answer))}
+
+
+def _exponential(row: Row) -> Row:
+    bounds = {key: None if row[key] is None else math.exp(row[key]) for key in ("low", "high")}
+    return {"value": math.exp(row["value"]), **bounds, "n": row["n"]}
+
+
+def _compared(
+    values: Values, systems: Sequence[str], metric: str, cluster_of: Mapping[str, str]
+) -> Row:
+    table = Table.of(
+        values,
+        systems=systems,
+        metrics=(metric,),
+        rates=frozenset({"refused"}),
+        cluster_of=cluster_of,
+    )
+    return {"systems": table.estimates(), "differences": table.differences()}
+
+
+def _drop(text: str, detail: str) -> Dropped:
+    return Dropped(
+        record_id=record_id(text), stage="evaluate", reason="cost not measured", detail=detail
+    )

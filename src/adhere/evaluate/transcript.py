@@ -1,0 +1,74 @@
+"""What the systems said to the probes, and how likely they found the references."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from adhere.embedding import Embed
+from adhere.errors import NoLikelihoodError
+from adhere.evaluate.likelihood import reference_likelihoods
+from adhere.evaluate.metrics import ProbeScore, answer_values, likelihood_values
+from adhere.evaluate.systems import System, answer_probes
+from adhere.grounding import Grounding
+from adhere.progress import Progress
+from adhere.records import Answer, Dropped, Probe
+from adhere.settings import EvaluateSettings
+
+
+@dataclass(slots=True)
+class Transcript:
+    """Answers and their metrics, system by system, and what failed."""
+
+    answers: list[Answer] = field(default_factory=list[Answer])
+    values: dict[tuple[str, str], dict[str, float]] = field(
+        default_factory=dict[tuple[str, str], dict[str, float]]
+    )
+    """(system, probe) -> metric -> value."""
+    dropped: list[Dropped] = field(default_factory=list[Dropped])
+    notes: dict[str, str] = field(default_factory=dict[str, str])
+    """System -> what must be known to take its numbers rightly."""
+
+    def ask(
+        self,
+        system: System,
+        probes: Sequence[Probe],
+        settings: EvaluateSettings,
+        progress: Progress,
+    ) -> None:
+        """Let the system answer, and score the references where its engine can."""
+        contexts = system.read({probe.id: probe.question for probe in probes})
+        answers, unanswered = answer_probes(system, probes, contexts, settings, progress)
+        self.answers += answers
+        self.dropped += unanswered
+        notes = [system.note]
+        try:
+            likelihoods, unscored = reference_likelihoods(system, probes, contexts, progress)
+        except NoLikelihoodError as error:
+            notes.append(f"No likelihoods: {error}")
+        else:
+            for probe, likelihood in likelihoods.items():
+                self._add(system.name, probe, likelihood_values(likelihood))
+            self.dropped += unscored
+        self.notes[system.name] = " ".join(filter(None, notes))
+
+    def measure(
+        self,
+        probes: Sequence[Probe],
+        sources: Mapping[str, str],
+        embed: Embed,
+        grounding: Grounding,
+    ) -> None:
+        """Measure the answers; `sources`: clause id -> text of the clause's passage."""
+        probe_of = {probe.id: probe for probe in probes}
+        measured, unscored = answer_values(self.answers, probe_of, sources, embed, grounding)
+        for answer, values in zip(self.answers, measured, strict=True):
+            self._add(answer.system, answer.probe, values)
+        self.dropped += unscored
+
+    def scores(self) -> list[ProbeScore]:
+        return [
+            ProbeScore(system=system, probe=probe, values=values)
+            for (system, probe), values in self.values.items()
+        ]
+
+    def _add(self, system: str, probe: str, values: Mapping[str, float]) -> None:
+        self.values.setdefault((system, probe), {}).update(values)
