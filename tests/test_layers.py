@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("assess",),
     ("stages",),
     ("pipeline",),
-    ("forecast", "chat", "serve", "dataset", "export"),
+    ("forecast", "chat", "serve", "dataset", "export", "people"),
     ("cli",),
 )
 """A module imports only from the lines above its own. `readers` are a part of `ingest`."""

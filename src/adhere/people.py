@@ -1,0 +1,173 @@
+"""People as judges: from a run to a sheet, and from filled sheets back into its summary."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from adhere.errors import InputError
+from adhere.evaluate.agreement import agreement
+from adhere.evaluate.exam import exam_pairs
+from adhere.evaluate.judges import comparisons
+from adhere.evaluate.sheet import (
+    CHOICES,
+    PEOPLE,
+    BlindPair,
+    Votes,
+    blind_pairs,
+    people_alpha,
+    people_exam,
+    people_verdicts,
+)
+from adhere.evaluate.summary import judge_row
+from adhere.evaluate.wins import win_rates
+from adhere.prompts import Prompts
+from adhere.records import Answer, Clause, Passage, Probe, Verdict
+from adhere.settings import RunSettings
+from adhere.sheets import Column, Sheet, read_sheets, write_sheets
+from adhere.store import (
+    folder_hashes,
+    fresh_folder,
+    read_manifest,
+    read_records,
+    write_manifest,
+    write_records,
+)
+
+KEY = "people/key.jsonl"
+_COLUMNS = (
+    *map(Column, ("id", "text", "rule", "question", "answer 1", "answer 2")),
+    Column("better", editable=True, choices=tuple(CHOICES)),
+)
+
+
+def export_sheet(
+    run: Path, settings: RunSettings, out: Path, *, against: Sequence[str], pairs: int, exam: int
+) -> int:
+    """Write a sheet of anonymous pairs, and its key into the run's folder; returns how many.
+
+    At most `pairs` of the aligned system's answers beside those of the systems
+    `against`, and `exam` pairs with a known winner. Raises InputError where the run is
+    not evaluated yet, a system is not among those evaluated, or `out` is there already.
+    """
+    summary = _summary(run)
+    if out.exists():
+        raise InputError(f"{out}: there already, and perhaps filled in; choose another name.")
+    *others, last = summary["systems"]
+    unknown = [name for name in against if name not in others]
+    if unknown:
+        raise InputError(
+            f"no system '{unknown[0]}' to set against {last}; evaluated are: {', '.join(others)}."
+        )
+    probes = read_records(run / "curate/probes.jsonl", Probe)
+    clauses = read_records(run / "clauses/clauses.jsonl", Clause)
+    text = {one.id: one.text for one in read_records(run / "ingest/passages.jsonl", Passage)}
+    passages = {clause.id: text[clause.passage] for clause in clauses}
+    statements = {clause.id: clause.statement for clause in clauses}
+    answers = read_records(run / "evaluate/answers.jsonl", Answer)
+    matches = [(last, other) for other in against]
+    found = comparisons(matches, answers, probes, passages, statements)
+    seed = settings.evaluate.seed
+    found.sort(key=lambda pair: Random(f"{seed}:{pair[0]}:{pair[1].probe}").random())
+    generic = Prompts(run / "prompts").render("judge_generic").splitlines()
+    held_out = read_records(run / "generate/probes.jsonl", Probe)
+    known = exam_pairs(held_out, passages, statements, generic, count=exam, seed=seed)
+    blind = blind_pairs(found[:pairs], known, seed)
+    write_sheets(out, [Sheet("pairs", _COLUMNS, [pair.cells() for pair in blind])])
+    with fresh_folder(run / "people") as folder:
+        write_records(folder / "key.jsonl", blind)
+    return len(blind)
+
+
+def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> dict[str, Any]:
+    """Read filled sheets, one a person, into the run's verdicts and summary.
+
+    Returns the judge's row of the summary. Raises InputError naming the file and its
+    row for a sheet that is not the one exported last, or not filled in.
+    """
+    if not (run / KEY).exists():
+        raise InputError(f"{run}: no sheet was exported; `adhere judge-export {run} --out FILE`.")
+    pairs = read_records(run / KEY, BlindPair)
+    answers = read_records(run / "evaluate/answers.jsonl", Answer)
+    _refuse_other_answers(run, pairs, answers)
+    votes = [_votes(path, pairs) for path in files]
+    result = people_exam(pairs, votes, settings.evaluate.exam_floor)
+    row = judge_row(result) | {"persons": len(votes), "alpha": people_alpha(pairs, votes)}
+    said = people_verdicts(pairs, votes) if result.admitted else []
+    summary = _summary(run)
+    before = read_records(run / "evaluate/verdicts.jsonl", Verdict)
+    verdicts = [one for one in before if one.judge != PEOPLE] + said
+    probes = read_records(run / "curate/probes.jsonl", Probe)
+    rates = win_rates(said, [result], probes, answers, settings.evaluate)
+    summary["judges"] = [one for one in summary["judges"] if one["name"] != PEOPLE] + [row]
+    summary["win_rates"] = [one for one in summary["win_rates"] if one["judge"] != PEOPLE] + rates
+    summary["agreement"] = agreement(verdicts)
+    _write_back(run, summary, verdicts)
+    return row
+
+
+def _refuse_other_answers(run: Path, pairs: Sequence[BlindPair], answers: Sequence[Answer]) -> None:
+    said = {(answer.system, answer.probe): answer.text for answer in answers}
+    for pair in pairs:
+        if pair.match:
+            shown = (pair.comparison.a, pair.comparison.b)
+            now = tuple(said.get((name, pair.comparison.probe)) for name in pair.match)
+            if shown != now:
+                raise InputError(
+                    f"{run}: evaluated again since the sheet was exported, with other answers; "
+                    "export a new sheet."
+                )
+
+
+def _votes(path: Path, pairs: Sequence[BlindPair]) -> Votes:
+    """Id of the pair -> the choice of the person who filled in this sheet."""
+    known = {pair.id for pair in pairs}
+    votes: dict[str, str] = {}
+    for line in read_sheets(path):
+        for column in ("id", "better"):
+            if column not in line.cells:
+                names = ", ".join(column.name for column in _COLUMNS)
+                raise InputError(
+                    f"{path}: there is no column '{column}'; the first row must hold {names}."
+                )
+        place, pair = f"{path}: row {line.number}", line.cells["id"].strip()
+        if pair not in known:
+            raise InputError(
+                f"{place}: '{pair}' is no id of the sheet that was exported last; import that "
+                "one, or export a new one (`adhere judge-export`)."
+            )
+        if pair in votes:
+            raise InputError(f"{place}: the id '{pair}' stands in the sheet twice.")
+        votes[pair] = line.cells["better"].strip().lower()
+        if votes[pair] not in CHOICES:
+            raise InputError(f"{place}: under 'better' stands '{votes[pair]}'; write 1, 2 or tie.")
+    if lost := known - set(votes):
+        raise InputError(
+            f"{path}: {len(lost)} of {len(known)} rows are missing, {min(lost)} among them; "
+            "every row of the exported sheet must be there."
+        )
+    return votes
+
+
+def _summary(run: Path) -> dict[str, Any]:
+    path = run / "evaluate/summary.json"
+    if not path.exists():
+        raise InputError(f"{run}: not evaluated yet; run `adhere evaluate {run}` first.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write_back(run: Path, summary: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
+    """Into a copy of the stage's folder that then takes its place, manifest included."""
+    target = run / "evaluate"
+    manifest = read_manifest(target)
+    with fresh_folder(target) as folder:
+        shutil.copytree(target, folder, dirs_exist_ok=True)
+        write_records(folder / "verdicts.jsonl", verdicts)
+        text = json.dumps(summary, ensure_ascii=False, indent=2, allow_nan=False)
+        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        if manifest:
+            counts = manifest.counts | {"verdicts": len(verdicts)}
+            write_manifest(folder, replace(manifest, counts=counts, outputs=folder_hashes(folder)))
