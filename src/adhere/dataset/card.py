@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from adhere.dataset.rows import RunData, Split
 from adhere.faults import personal_data
-from adhere.generate import runs
+from adhere.generate.replies import runs
 from adhere.records import Example, PreferencePair, Probe
 from adhere.store import Manifest, content_key, read_manifest
 
