@@ -12,6 +12,7 @@ from adhere.errors import InputError
 from adhere.evaluate.agreement import agreement
 from adhere.evaluate.exam import exam_pairs
 from adhere.evaluate.judges import comparisons
+from adhere.evaluate.matches import aligned
 from adhere.evaluate.sheet import (
     CHOICES,
     PEOPLE,
@@ -56,11 +57,13 @@ def export_sheet(
     summary = _summary(run)
     if out.exists():
         raise InputError(f"{out}: there already, and perhaps filled in; choose another name.")
-    *others, last = summary["systems"]
+    names = list(summary["systems"])
+    ours = aligned(names)
+    others = [name for name in names if name != ours]
     unknown = [name for name in against if name not in others]
     if unknown:
         raise InputError(
-            f"no system '{unknown[0]}' to set against {last}; evaluated are: {', '.join(others)}."
+            f"no system '{unknown[0]}' to set against {ours}; evaluated are: {', '.join(others)}."
         )
     probes = read_records(run / "curate/probes.jsonl", Probe)
     clauses = read_records(run / "clauses/clauses.jsonl", Clause)
@@ -68,7 +71,7 @@ def export_sheet(
     passages = {clause.id: text[clause.passage] for clause in clauses}
     statements = {clause.id: clause.statement for clause in clauses}
     answers = read_records(run / "evaluate/answers.jsonl", Answer)
-    matches = [(last, other) for other in against]
+    matches = [(ours, other) for other in against]
     found = comparisons(matches, answers, probes, passages, statements)
     seed = settings.evaluate.seed
     found.sort(key=lambda pair: Random(f"{seed}:{pair[0]}:{pair[1].probe}").random())
@@ -101,7 +104,8 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
     before = read_records(run / "evaluate/verdicts.jsonl", Verdict)
     verdicts = [one for one in before if one.judge != PEOPLE] + said
     probes = read_records(run / "curate/probes.jsonl", Probe)
-    rates = win_rates(said, [result], probes, answers, settings.evaluate)
+    clause_of = {probe.id: probe.clause for probe in probes}
+    rates = win_rates(said, [result], clause_of, answers, settings.evaluate)
     summary["judges"] = [one for one in summary["judges"] if one["name"] != PEOPLE] + [row]
     summary["win_rates"] = [one for one in summary["win_rates"] if one["judge"] != PEOPLE] + rates
     summary["agreement"] = agreement(verdicts)
