@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adhere.engines import transformers
 from adhere.engines.rows import RowSampler
 from adhere.engines.transformers import TransformersEngine
 from adhere.errors import EngineError, InputError
@@ -213,6 +214,34 @@ def test_scores_are_those_of_the_plain_way(engine: TransformersEngine, folder: P
         expected = reference_logprob(folder, before, one.answer)
         assert found[one.id].logprob == pytest.approx(expected, abs=2e-3), one.id
         assert found[one.id].tokens == len(one.answer)
+
+
+def test_long_prompts_go_in_smaller_batches_and_nothing_else_changes(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [request(str(n), "The" * n, max_tokens=8) for n in range(1, 12)]
+    wanted = [
+        ScoreRequest(id=str(n), prefix="Gifts must be refused. ", prompt="Q:", answer=" No." * n)
+        for n in range(1, 7)
+    ]
+    whole = by_id(engine.complete(asked)), by_id(engine.score(wanted))
+    sizes: dict[str, list[int]] = {"generate": [], "_logprobs": []}
+    for name, count in (("generate", len), ("_logprobs", lambda batch: len(batch.rows))):
+        real = getattr(transformers.Checkpoint, name)
+
+        def watched(self, batch, *rest, real=real, name=name, count=count, **more):
+            sizes[name].append(count(batch))
+            return real(self, batch, *rest, **more)
+
+        monkeypatch.setattr(transformers.Checkpoint, name, watched)
+    monkeypatch.setattr(transformers, "KEPT_TOKENS", {"cpu": 60, "cuda": 60})
+    parts = by_id(engine.complete(asked)), by_id(engine.score(wanted))
+    assert parts[0] == whole[0]
+    for name, score in parts[1].items():
+        assert score.logprob == pytest.approx(whole[1][name].logprob, abs=2e-3)
+    # Prompts of 3 to 33 letters with 8 more: 60 tokens hold 3 of 17 and 1 of 32.
+    assert sizes["generate"] == [3, 2, 2, 1, 1, 1, 1]
+    assert max(sizes["_logprobs"]) <= 60 // 22
 
 
 def test_what_cannot_be_scored_is_a_value(engine: TransformersEngine) -> None:

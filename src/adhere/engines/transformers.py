@@ -31,6 +31,11 @@ BATCH = 48
 """Requests generated together; on 2 cores throughput is level from here."""
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
 """Tokens of a batch when scoring, padding included."""
+KEPT_TOKENS = {"cpu": 49_152, "cuda": 393_216}
+"""Tokens whose keys and values are held at once: a full batch of prompts of about 1,000 tokens.
+
+For SmolLM2-135M that is 1.1 GB; longer prompts go in smaller batches.
+"""
 
 _WORDS = "THE USER'S WORDS"
 
@@ -83,8 +88,8 @@ class TransformersEngine:
                     problem = f"{len(tokens)} tokens do not fit the context"
                     yield Completion(id=request.id, error=f"{problem} of {checkpoint.context}")
             prompts.sort(key=lambda pair: (pair[0].sampling.max_tokens, len(pair[1])))
-            for start in range(0, len(prompts), BATCH):
-                yield from checkpoint.generate(prompts[start : start + BATCH])
+            for batch in _batches(prompts, KEPT_TOKENS[checkpoint.device]):
+                yield from checkpoint.generate(batch)
 
     def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
         checkpoint = self._opened()
@@ -113,15 +118,15 @@ class Checkpoint:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(self._device))
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(self.device))
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: transformers cannot load it: {error}") from error
         if adapters:
             model = with_adapters(model, adapters)
-        self._model: Any = model.to(self._device).eval()
+        self._model: Any = model.to(self.device).eval()
         self._ends = end_tokens(model, self.tokenizer)
         self._adapters = frozenset(adapters)
         self.context: int = model.config.max_position_embeddings
@@ -173,8 +178,8 @@ class Checkpoint:
         longest = max(sampling.max_tokens for sampling in samplings)
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=ids.to(self._device),
-                attention_mask=mask.to(self._device),
+                input_ids=ids.to(self.device),
+                attention_mask=mask.to(self.device),
                 generation_config=GenerationConfig(
                     max_new_tokens=max(1, min(longest, self.context - width)),
                     do_sample=False,  # the sampler's noise makes the greedy choice a sample
@@ -215,9 +220,11 @@ class Checkpoint:
         cache: Any = None
         if group.shared:
             with torch.inference_mode():
-                shared = torch.tensor([group.shared], device=self._device)
+                shared = torch.tensor([group.shared], device=self.device)
                 cache = self._model(shared, use_cache=True, logits_to_keep=1).past_key_values
-        for batch in batches(group.rows, BATCH_TOKENS[self._device]):
+        most = max(1, KEPT_TOKENS[self.device] // (len(group.shared) + 1))
+        tokens = min(BATCH_TOKENS[self.device], most * min(map(len, group.rows)))
+        for batch in batches(group.rows, tokens):
             logprobs = self._logprobs(batch, len(group.shared), cache)
             yield from scores(batch, logprobs.cpu().numpy())
 
@@ -233,15 +240,15 @@ class Checkpoint:
             cache.batch_repeat_interleave(rows)
         with torch.inference_mode():
             logits = self._model(
-                input_ids=torch.from_numpy(batch.ids).to(self._device),
-                attention_mask=torch.from_numpy(mask.astype(np.int64)).to(self._device),
+                input_ids=torch.from_numpy(batch.ids).to(self.device),
+                attention_mask=torch.from_numpy(mask.astype(np.int64)).to(self.device),
                 past_key_values=cache,
                 use_cache=cache is not None,
                 logits_to_keep=width - first,
             ).logits
-            places = torch.from_numpy(batch.places).to(self._device)
+            places = torch.from_numpy(batch.places).to(self.device)
             picked = logits[places // width, places % width - first].float()
-            labels = torch.from_numpy(batch.labels).to(self._device)
+            labels = torch.from_numpy(batch.labels).to(self.device)
             return picked.log_softmax(-1).gather(1, labels[:, None])[:, 0]
 
     def _render(self, messages: Sequence[Message]) -> str:
@@ -259,6 +266,23 @@ class Checkpoint:
     def _turn(self) -> tuple[str, str]:
         before, _, after = self._render([Message(role="user", content=_WORDS)]).partition(_WORDS)
         return before, after
+
+
+def _batches(
+    prompts: Sequence[tuple[Request, Tokens]], tokens: int
+) -> Iterator[list[tuple[Request, Tokens]]]:
+    """At most BATCH prompts, and with their replies at most `tokens` (or one prompt)."""
+    batch: list[tuple[Request, Tokens]] = []
+    width = 0
+    for request, prompt in prompts:
+        wider = max(width, len(prompt) + request.sampling.max_tokens)
+        if batch and (len(batch) == BATCH or (len(batch) + 1) * wider > tokens):
+            yield batch
+            batch, wider = [], len(prompt) + request.sampling.max_tokens
+        batch.append((request, prompt))
+        width = wider
+    if batch:
+        yield batch
 
 
 def require_packages(adapter: bool) -> None:
