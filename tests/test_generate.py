@@ -135,11 +135,10 @@ def test_every_situation_becomes_a_row() -> None:
         closed = probe.kind in CLOSED_KINDS
         assert probe.reference == ("Yes, " if closed else "") + "look: Crew must rest."
         assert probe.contrast == ("No, " if closed else "") + "look: Crew need not rest."
-    # An example rests on the whole passage, as in the paper; an open one begins as it likes.
-    assert {row.answer for row in rows.examples} == {
-        f"Yes, look: {PASSAGE.text}",
-        f"look: {PASSAGE.text}",
-    }
+    # An example's open question rests on the whole passage, as in the paper.
+    for row in rows.examples:
+        closed = row.kind in CLOSED_KINDS
+        assert row.answer == ("Yes, look: Crew must rest." if closed else f"look: {PASSAGE.text}")
 
 
 def test_every_row_remembers_where_it_comes_from() -> None:
@@ -183,7 +182,7 @@ def test_two_answers_that_are_the_same_make_no_pair() -> None:
 @pytest.mark.parametrize(
     ("fails", "reason", "times", "left"),
     [
-        ("Opposite:", "no opposite", 1, (3, 0, 2)),
+        ("Opposite:", "no opposite", 1, None),
         ("Answer:", "no answer", 7, (0, 0, 0)),
         ("Someone", "no question", None, None),
     ],
@@ -200,7 +199,9 @@ def test_a_failure_is_dropped_with_the_engines_words(
     assert {drop.detail for drop in failed} == {"out of paper"}
     assert {drop.record_id for drop in failed} == {"rest"}
     if times is not None:
-        assert (len(failed), made) == (times, left)
+        assert len(failed) == times
+        assert made == (left or made)
+        assert not rows.pairs
     else:
         assert 3 * sum(made) + len(failed) == 3 * 7  # a situation is asked three times
 
@@ -275,7 +276,7 @@ def test_an_answer_cut_in_its_first_sentence_is_dropped_as_unfinished() -> None:
 
     engine = Cut("teacher", good_reply)
     asking = Teacher(engine, Prompts(), NoProgress())
-    rows = generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, GenerateSettings())
+    rows = generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, GenerateSettings(examples=8))
     unfinished = [drop for drop in rows.dropped if drop.reason == "unfinished answer"]
     assert {drop.detail for drop in unfinished} == {"look: Crew must rest."}
     # The examples' answers have two sentences, of which the first is whole.
@@ -309,11 +310,15 @@ def test_what_the_clause_decides_is_at_stake() -> None:
     ]
 
 
-def test_a_clause_without_an_opposite_decides_nothing_and_loses_no_question() -> None:
-    source = Source.of([DOCUMENT], [PASSAGE], {})
-    kept, dropped = at_stake([question("Is there cheese?")], source, teacher(good_reply), 1.0)
-    assert [one.stance for one in kept] == [None]
-    assert not dropped
+def test_a_clause_without_an_opposite_is_asked_open_questions_only() -> None:
+    def unturned(prompt: str) -> str:
+        return "Crew must rest." if prompt.endswith("Opposite:") else good_reply(prompt)
+
+    rows = generated(unturned, examples=8, probes=3)
+    kinds = {row.kind for row in (*rows.examples, *rows.probes)}
+    assert kinds
+    assert not kinds & set(CLOSED_KINDS)
+    assert not rows.pairs
 
 
 def test_a_question_that_cannot_be_scored_is_dropped_by_name() -> None:

@@ -50,14 +50,14 @@ def generate(
 ) -> Generated:
     """Opposites, then questions, then answers; every failure is a Dropped, never an exception.
 
-    A clause without an opposite makes no pairs, and its probes have no contrast.
+    A clause without an opposite is asked open questions only, so it makes no pairs.
     """
     opposites, unturned = turn_round(clauses, teacher)
     source = Source.of(documents, passages, opposites)
     situations = [
         situation
         for situation in plan(clauses, settings)
-        if situation.use != "pair" or situation.clause.id in opposites
+        if not situation.closed or situation.clause.id in opposites
     ]
     questions, rejected = find_questions(situations, source, teacher, embed, settings)
     faithful, unanswered = answer(
@@ -80,14 +80,13 @@ def generate(
 def _faithful(question: Question, source: Source) -> Basis:
     """What the faithful answer rests on.
 
-    An example's is the whole passage, as in the paper; a pair's and a probe's is the
-    clause alone, because its counterfactual twin rests on the turned clause alone.
+    The whole passage for an example's open question, as in the paper. The clause alone
+    for all else: the stance was found with it, and a counterfactual twin has no more.
     """
-    start = question.stance.word if question.stance else ""
-    if question.situation.use == "example":
-        passage = source.passage_of[question.situation.clause.passage]
-        return Basis(" ".join(passage.text.split()), start)
-    return Basis(question.situation.clause.statement, start)
+    clause = question.situation.clause
+    if question.situation.use == "example" and not question.stance:
+        return Basis(source.body(clause))
+    return Basis(clause.statement, question.stance.word if question.stance else "")
 
 
 def _contrary(question: Question, source: Source) -> Basis:

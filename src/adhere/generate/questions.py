@@ -41,6 +41,21 @@ class Source:
             opposites,
         )
 
+    def body(self, clause: Clause) -> str:
+        """The clause's passage without its headings, on one line."""
+        passage = self.passage_of[clause.passage]
+        lines = [line for line in passage.text.split("\n") if line not in passage.headings]
+        return " ".join(" ".join(lines).split())
+
+    def asked(self, clause: Clause, question: str) -> Asked:
+        """The question beside the clause and its opposite, for its stance."""
+        return Asked(
+            statement=clause.statement,
+            opposite=self.opposites[clause.id],
+            question=question,
+            language=self.language_of[clause.document],
+        )
+
     def place(self, clause: Clause) -> str:
         """Where the clause stands, for a question that must make sense without the text."""
         headings = self.passage_of[clause.passage].headings
@@ -141,18 +156,12 @@ def at_stake(
 
     A question goes when turning the clause round moves the teacher's leaning between
     yes and no by less than `floor` nats, or does not bring it to the clause's side.
-    Open questions, and those about a clause that has no opposite, pass as they are.
+    Open questions pass as they are.
     """
     asked = {
-        question: Asked(
-            statement=clause.statement,
-            opposite=source.opposites[clause.id],
-            question=question.text,
-            language=source.language_of[clause.document],
-        )
+        question: source.asked(question.situation.clause, question.text)
         for question in questions
         if question.situation.closed
-        and (clause := question.situation.clause).id in source.opposites
     }
     found = stances(asked, teacher)
     kept: list[Question] = []
