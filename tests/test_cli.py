@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from conftest import DOCUMENT, ON, SCRIPT, adhere
 
-from adhere import chat, pipeline
+from adhere import pipeline
 from adhere.cli import run
-from adhere.records import Sampling
 from adhere.settings import Choices, RunSettings
 from adhere.stages import STAGES
 
@@ -244,29 +243,3 @@ def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> 
     assert folder == Path("mine")
     assert found.documents == ("code.md",)
     assert (found.sft.epochs, found.dpo.beta) == (7, 0.4)
-
-
-def test_chat_shows_both_models_and_ends_at_an_empty_line(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = iter(["May I rest?", "Why?", ""])
-    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
-    monkeypatch.setattr(chat, "_SAMPLING", Sampling(max_tokens=4))
-    said = adhere("chat", str(run))
-    assert said.code == 0, said.err
-    assert said.out.count(" base ") == 2
-    assert said.out.count(" sft+dpo ") == 2
-
-
-def test_chat_ends_with_the_input_and_needs_an_aligned_model(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_input(prompt: str) -> str:
-        raise EOFError
-
-    monkeypatch.setattr("builtins.input", no_input)
-    assert adhere("chat", str(run)).code == 0
-    (run / "dpo").rename(run / "elsewhere")
-    said = adhere("chat", str(run))
-    assert said.code == 2
-    assert f"{run}: no aligned model yet; run `adhere run {run}` first." in said.err

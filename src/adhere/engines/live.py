@@ -26,7 +26,7 @@ BASE = "base"
 class LiveModel:
     """The checkpoint in `folder` with `adapters` by name, loaded once.
 
-    Not for two threads at once: the adapters take turns in the one model. Raises
+    The adapters take turns in the one model: it writes one answer at a time. Raises
     InputError where a folder holds no adapter, EngineError where the model cannot
     be loaded or an adapter does not fit it, MissingExtraError without the packages.
     """
@@ -36,7 +36,7 @@ class LiveModel:
         for adapter in adapters.values():
             require_adapter(adapter)
         self._checkpoint = Checkpoint(folder, adapters)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="adhere-live")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="adhere-live")  # so, in turn
         self.names = (BASE, *adapters)
         self.context = self._checkpoint.context
         """Tokens of prompt and answer together."""
@@ -69,7 +69,7 @@ class LiveModel:
     def _writing(
         self, name: str, request: Request, tokens: Tokens
     ) -> "Generator[tuple[Any, Future[Completion]]]":
-        """The pieces of text as they come, and the whole; the model has stopped at the end."""
+        """The pieces of text as they come, and the whole; the model stops at the end."""
         from transformers import TextIteratorStreamer
 
         pieces = TextIteratorStreamer(
@@ -91,7 +91,6 @@ class LiveModel:
             yield pieces, written
         finally:
             unwanted.set()
-            written.exception()  # waits
 
 
 def _until(event: Event) -> "Callable[..., torch.Tensor]":
