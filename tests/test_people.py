@@ -101,10 +101,15 @@ def test_the_sheet_shows_what_is_needed_and_tells_no_system(run: Path, name: str
     assert {row["better"] for row in rows} == {""}
     key = {pair.id: pair for pair in read_records(run / KEY, BlindPair)}
     assert set(key) == {row["id"] for row in rows}
-    aligned_first = [
-        key[row["id"]].comparison.a == row["answer 1"] for row in rows if key[row["id"]].match
-    ]
-    assert 5 < sum(aligned_first) < 19
+    for hidden in ("match", "exam"):
+        first = [
+            key[row["id"]].comparison.a == row["answer 1"]
+            for row in rows
+            if getattr(key[row["id"]], hidden) and row["answer 1"] != row["answer 2"]
+        ]
+        assert sum(first) == {"match": 12, "exam": 20}[hidden]
+    better = [pair.exam[2] for pair in key.values() if pair.exam]
+    assert (better.count("a"), better.count("b")) == (10, 10)
     kinds = [key[row["id"]].exam is not None for row in rows]
     assert kinds != sorted(kinds)  # shuffled
     for row in rows:

@@ -7,7 +7,6 @@ winner is known: people sit the same exam as every other judge.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 
 from adhere.evaluate.agreement import CREDIT, krippendorff_alpha
 from adhere.evaluate.exam import ExamKind, ExamPair, ExamResult, Sorted
@@ -55,25 +54,30 @@ class BlindPair:
 def blind_pairs(
     matches: Sequence[tuple[Match, Comparison]], exam: Sequence[ExamPair], seed: int
 ) -> list[BlindPair]:
-    """Matches and exam pairs together, in an order and with seats that tell nothing."""
-    pairs = [_blind(item, seed, match=match) for match, item in matches]
+    """Matches and exam pairs together, in an order and with seats that tell nothing.
+
+    Each side stands first as often as second, so that whoever always says 1 gets half.
+    """
+    shuffled = sorted(matches, key=lambda one: record_id(seed, one))
+    pairs = [
+        BlindPair(
+            id=record_id(seed, (match, item)),
+            swapped=place % 2 == 1,
+            comparison=item,
+            match=match,
+        )
+        for place, (match, item) in enumerate(shuffled)
+    ]
     pairs += [
-        _blind(known.comparison, seed, exam=(known.kind, known.clause, known.better))
-        for known in exam
+        BlindPair(
+            id=record_id(seed, pair),
+            swapped=False,  # the exam has dealt the seats
+            comparison=pair.comparison,
+            exam=(pair.kind, pair.clause, pair.better),
+        )
+        for pair in exam
     ]
     return sorted(pairs, key=lambda pair: pair.id)
-
-
-def _blind(
-    item: Comparison,
-    seed: int,
-    *,
-    match: Match | None = None,
-    exam: tuple[ExamKind, str, Winner] | None = None,
-) -> BlindPair:
-    identity = record_id(seed, item.probe, item.a, item.b, match, exam)
-    swapped = Random(f"{seed}:{identity}").random() < 0.5
-    return BlindPair(id=identity, swapped=swapped, comparison=item, match=match, exam=exam)
 
 
 Votes = Mapping[str, str]
