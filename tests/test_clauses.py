@@ -249,3 +249,16 @@ def test_ids_come_from_content_and_not_from_the_order() -> None:
     turned, _ = extract([two, one], lambda prompt: "you must")
     assert {clause.id for clause in straight} == {clause.id for clause in turned}
     assert len({clause.id for clause in straight}) == 2
+
+
+def test_ids_do_not_depend_on_where_a_clause_stands() -> None:
+    words = "Crew must rest."
+    near, _ = extract([passage(words)], lambda prompt: "you must")
+    far, _ = extract([passage(words, 700)], lambda prompt: "you must")
+    assert [clause.id for clause in near] == [clause.id for clause in far]
+
+
+def test_the_same_sentence_twice_is_two_clauses() -> None:
+    said = [passage("Crew must rest."), passage("Crew must rest.", 100)]
+    clauses, _ = extract(said, lambda prompt: "you must")
+    assert len({clause.id for clause in clauses}) == 2

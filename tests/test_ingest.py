@@ -182,6 +182,31 @@ def test_ids_come_from_name_and_text(tmp_path: Path) -> None:
     assert changed[0].id != first[0].id
 
 
+def test_documents_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.md").write_text(f"We are fair.\n\nThis is {folder}.")
+    paths = [tmp_path / "one" / "a.md", tmp_path / "two" / "a.md"]
+    documents, passages = ingest(paths, IngestSettings(), NoProgress())
+    assert [document.name for document in documents] == ["a.md", "a.md (2)"]
+    assert len({passage.id for passage in passages}) == len(passages) == 2
+
+
+def test_a_section_put_in_front_leaves_the_ids_of_those_behind() -> None:
+    sections = [f"# {name}\n\n{name} is fair. {'Nobody is turned away. ' * 12}" for name in "ABC"]
+    _, _, before = passages_of("\n\n".join(sections))
+    _, _, after = passages_of("\n\n".join([f"# New\n\n{'We rest at noon. ' * 20}", *sections]))
+    assert len(before) == 3
+    assert [passage.id for passage in after[1:]] == [passage.id for passage in before]
+    assert [passage.start for passage in after[1:]] != [passage.start for passage in before]
+
+
+def test_the_same_words_twice_are_two_passages() -> None:
+    section = f"We are fair. {'Nobody is turned away. ' * 12}"
+    _, _, passages = passages_of(f"# One\n\n{section}\n\n# Two\n\n{section}\n", 300)
+    assert len({passage.id for passage in passages}) == len(passages)
+
+
 def test_a_repeated_document_is_kept_once_and_said(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("We are fair.")
     (tmp_path / "b.txt").write_text("We are fair.\n")

@@ -16,9 +16,10 @@ from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import InputError, SettingsError
 from adhere.pipeline import describe, run_stages, standings
 from adhere.progress import NoProgress
+from adhere.records import Clause
 from adhere.settings import RunSettings
 from adhere.stages import STAGES
-from adhere.store import Manifest, folder_hashes, read_manifest
+from adhere.store import Manifest, folder_hashes, read_manifest, read_records
 
 
 class Log(NoProgress):
@@ -170,6 +171,37 @@ def test_a_stage_can_be_done_again(run: Path, asked: list[str]) -> None:
     assert after is not None
     assert (after.key, after.outputs) == (before.key, before.outputs)
     assert stale(run, saved(run)) == []
+
+
+def test_one_changed_sentence_asks_only_for_what_it_touches(
+    run: Path, tmp_path: Path, asked: list[str]
+) -> None:
+    """One of ten sentences changes, and the four clauses of its passage see new text."""
+    data, old = (
+        ["ingest", "clauses", "generate", "curate"],
+        read_records(run / "clauses/clauses.jsonl", Clause),
+    )
+    everything = sum(requests_of(run, stage)["new"] for stage in data)
+    text = DOCUMENT.read_text(encoding="utf-8")
+    edited = tmp_path / DOCUMENT.name
+    edited.write_text(text.replace("lend the club's boats", "sell the club's boats"), "utf-8")
+    log = Log()
+    run_stages(run, saved(run).merge({"documents": [str(edited)]}, "test"), log, data)
+    new = {clause.id for clause in read_records(run / "clauses/clauses.jsonl", Clause)}
+    assert len(new - {clause.id for clause in old}) == 1
+    sent = {stage: requests_of(run, stage)["new"] for stage in data}
+    assert sum(sent.values()) < everything / 2
+    assert sent["clauses"] == 1
+    assert sum(requests_of(run, stage)["reused"] for stage in data) > everything / 2
+    assert len(asked) == sum(sent.values())
+    said = requests_of(run, "generate")
+    assert f"requests: {said['reused']:,} reused, {said['new']:,} new" in log.notes
+
+
+def requests_of(run: Path, stage: str) -> dict[str, int]:
+    manifest = read_manifest(run / stage)
+    assert manifest is not None
+    return manifest.facts["requests"]
 
 
 def test_stages_are_done_in_the_order_of_the_table(run: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from adhere.embedding import Embed, embedder
 from adhere.engines import open_engine
 from adhere.engines.base import Engine
-from adhere.engines.cached import Cached
+from adhere.engines.cached import Cached, CacheStats
 from adhere.evaluate.extras import read_extras
 from adhere.models import checkpoint_folder
 from adhere.progress import Progress
@@ -30,6 +30,8 @@ class Bench:
         self.settings = settings
         self.progress = progress
         self.prompts = Prompts(run / "prompts", settings.models.style)
+        self.asked = CacheStats()
+        """What all its engines were asked, and how much of that the cache knew."""
 
     def read(self, name: str, kind: type[T]) -> list[T]:
         return read_records(self.run / name, kind)
@@ -54,8 +56,7 @@ class Bench:
 
     def engine_at(self, address: str) -> Engine:
         """Any engine behind the run's cache."""
-        engine = open_engine(address, self.progress)
-        return Cached(engine, self.run / "cache.sqlite", self.progress)
+        return self._cached(open_engine(address, self.progress))
 
     @cached_property
     def judges(self) -> list[Engine]:
@@ -92,5 +93,7 @@ class Bench:
         from adhere.engines.transformers import TransformersEngine
 
         folder = self.run / adapter if adapter else None
-        engine = TransformersEngine(self.settings.models.student, folder, self.progress)
-        return Cached(engine, self.run / "cache.sqlite", self.progress)
+        return self._cached(TransformersEngine(self.settings.models.student, folder, self.progress))
+
+    def _cached(self, engine: Engine) -> Engine:
+        return Cached(engine, self.run / "cache.sqlite", self.progress, self.asked)

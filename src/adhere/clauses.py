@@ -25,6 +25,7 @@ from adhere.records import (
     Request,
     Sampling,
     Stance,
+    distinct,
     record_id,
 )
 from adhere.settings import ClausesSettings
@@ -76,7 +77,7 @@ def extract_clauses(
     with_clause = {clause.passage for clause in said}
     silent = [passage for passage in passages if passage.id not in with_clause]
     shown, unshown = _implied(silent, teacher)
-    capped, over = _cap([*said, *shown], settings.max_per_passage)
+    capped, over = _cap(distinct([*said, *shown]), settings.max_per_passage)
     return capped, dropped + unshown + over
 
 
@@ -203,7 +204,7 @@ def _clause(
     statement, polarity, stance = value
     name, request = asked
     return Clause(
-        id=record_id("clause", passage.document, *span, statement),
+        id=record_id("clause", statement),
         document=passage.document,
         passage=passage.id,
         statement=statement,

@@ -6,7 +6,8 @@ nor very long. Together they hold every word of the document, once and in order.
 
 import difflib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import accumulate, pairwise
@@ -15,7 +16,7 @@ from pathlib import Path
 from adhere.errors import InputError
 from adhere.progress import Progress
 from adhere.readers import FORMATS, Reading, read_file
-from adhere.records import Document, Passage, record_id
+from adhere.records import Document, Passage, distinct, record_id
 from adhere.settings import IngestSettings
 from adhere.text import detect_language, sentence_spans, text_size
 
@@ -50,7 +51,7 @@ def ingest(
     A document that repeats another's text is left out, with a note on the one kept.
     Raises InputError naming the first file that cannot be used, and the remedy.
     """
-    files = [named for path in paths for named in _files(path, progress)]
+    files = _numbered(named for path in paths for named in _files(path, progress))
     documents: dict[str, Document] = {}
     passages: list[Passage] = []
     for path, name in progress.track(files, "documents", len(files)):
@@ -86,6 +87,16 @@ def _files(path: Path, progress: Progress) -> list[tuple[Path, str]]:
     if len(known) < len(seen):
         progress.note(f"{path}: {len(seen) - len(known)} files of other kinds passed over")
     return [(file, file.relative_to(path).as_posix()) for file in known]
+
+
+def _numbered(files: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    """Files whose names tell them apart: the second `a.md` is `a.md (2)`."""
+    found: list[tuple[Path, str]] = []
+    seen: Counter[str] = Counter()
+    for path, name in files:
+        seen[name] += 1
+        found.append((path, f"{name} ({seen[name]})" if seen[name] > 1 else name))
+    return found
 
 
 def _nearest(path: Path) -> str:
@@ -130,9 +141,9 @@ def split(document: Document, reading: Reading, size: int) -> list[Passage]:
         for group in _groups(sections, size)
         for span in _cut(document.text, _within(sentences, group), group, size)
     ]
-    return [
+    return distinct(
         Passage(
-            id=record_id(document.id, start, end),
+            id=record_id("passage", document.name, document.text[start:end]),
             document=document.id,
             text=document.text[start:end],
             start=start,
@@ -141,7 +152,7 @@ def split(document: Document, reading: Reading, size: int) -> list[Passage]:
             page=_page(reading, start),
         )
         for start, end in spans
-    ]
+    )
 
 
 def _sections(reading: Reading) -> list[_Section]:

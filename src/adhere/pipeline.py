@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from adhere.bench import Bench
+from adhere.engines.cached import CacheStats
 from adhere.errors import InputError
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
@@ -103,6 +104,7 @@ def standings(run: Path, settings: RunSettings) -> list[Standing]:
 
 def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Manifest:
     stage, started = STAGES[name], time.perf_counter()
+    before = replace(bench.asked)
     with fresh_folder(bench.run / name, keep_partial=stage.resumes) as folder:
         outcome = stage.work(bench, folder)
         manifest = Manifest(
@@ -115,10 +117,22 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
             dropped=outcome.dropped,
             versions=_versions(),
             seconds=round(time.perf_counter() - started, 1),
-            facts=outcome.facts | {"prompts": prompts_of(stage, bench.prompts)},
+            facts={
+                **outcome.facts,
+                "prompts": prompts_of(stage, bench.prompts),
+                "requests": _requests(bench, before),
+            },
         )
         write_manifest(folder, manifest)
     return manifest
+
+
+def _requests(bench: Bench, before: CacheStats) -> dict[str, int]:
+    """How many requests were answered from the cache since `before`, and how many were new."""
+    reused, new = bench.asked.hits - before.hits, bench.asked.misses - before.misses
+    if reused + new:
+        bench.progress.note(f"requests: {reused:,} reused, {new:,} new")
+    return {"reused": reused, "new": new}
 
 
 def _require(bench: Bench, name: str) -> None:

@@ -6,8 +6,10 @@ machine. An impossible record cannot be built: `__post_init__` raises ValueError
 """
 
 import hashlib
-from dataclasses import dataclass, field
-from typing import Literal
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
 Polarity = Literal["required", "forbidden", "permitted", "aspired to"]
 Stance = Literal["explicit", "implicit"]
@@ -261,3 +263,21 @@ class Score:
     def mean(self) -> float:
         """Mean log-likelihood a token, in nats."""
         return self.logprob / max(self.tokens, 1)
+
+
+Placed = TypeVar("Placed", Passage, Clause)
+
+
+def distinct(records: Iterable[Placed]) -> list[Placed]:
+    """Records of equal content told apart: the second of one id gets another, and so on.
+
+    Ids hold what a record says and not where it stands, so that a sentence added
+    above leaves those below as they were. The same words may stand twice.
+    """
+    found: list[Placed] = []
+    seen: Counter[str] = Counter()
+    for record in records:
+        times = seen[record.id]
+        seen[record.id] += 1
+        found.append(replace(record, id=record_id(record.id, times)) if times else record)
+    return found

@@ -60,12 +60,18 @@ class Cached:
     its id: text or messages, sampling, seed. Failures are not kept, so they are
     asked again. The engine is not called before the first request that is new. A
     file that is damaged is renamed `NAME.broken`, with a note to `progress`; raises
-    InputError for one that cannot be opened at all.
+    InputError for one that cannot be opened at all. Several may count into one `stats`.
     """
 
-    def __init__(self, engine: Engine, path: Path, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        path: Path,
+        progress: Progress | None = None,
+        stats: CacheStats | None = None,
+    ) -> None:
         self.engine = engine
-        self.stats = CacheStats()
+        self.stats = stats or CacheStats()
         self._answers = _Answers(path, progress or NoProgress())
 
     @property
