@@ -24,6 +24,7 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
+    Verdict,
     record_id,
 )
 from adhere.report import ReportData, table_picture, terminal_table, write_report
@@ -343,8 +344,109 @@ def test_every_clause_appears_with_its_place_and_leads_there_and_back(
 def test_probes_stand_side_by_side_in_the_order_of_the_ladder(
     data: ReportData, page: BeautifulSoup
 ) -> None:
-    sides = page.select(f"#clause-{data.clauses[1].id} .said h5")
+    sides = page.select(f"#evidence-{data.clauses[1].id} .said h5")
     assert [side.get_text() for side in sides] == ["Reference", "Contrast (unfaithful)", *SYSTEMS]
+
+
+def test_one_click_leads_from_a_verdict_to_all_it_rests_on(
+    data: ReportData, page: BeautifulSoup
+) -> None:
+    for clause in data.clauses:
+        verdict = page.select_one(f"#clause-{clause.id} a.result")
+        assert verdict is not None
+        evidence = page.select_one(str(verdict["href"]))
+        assert evidence is not None
+        assert evidence.find_parent("tbody") is page.select_one(f"#clause-{clause.id}")
+        probes = [probe for probe in data.probes if probe.clause == clause.id]
+        assert [str(one["id"]) for one in evidence.select("article")] == [
+            f"probe-{probe.id}" for probe in probes
+        ]
+        links = {str(link["href"]) for link in evidence.select("a")}
+        assert {f"#span-{clause.id}", f"#rows-{clause.id}", f"#clause-{clause.id}"} <= links
+        rows = page.select_one(f"#rows-{clause.id}")
+        assert rows is not None
+        for row in (*data.examples, *data.pairs):
+            assert (row.clause == clause.id) == (row.id in rows.get_text())
+
+
+def test_judged_answers_say_who_judged_and_how(data: ReportData, tmp_path: Path) -> None:
+    probe = data.probes[0].id
+    said = [
+        Verdict(probe=probe, a="sft+dpo", b="base", judge="likelihood", winner="a", margin=0.27),
+        Verdict(probe=probe, a="sft+dpo", b="sft", judge="likelihood", winner="b", margin=-0.5),
+        Verdict(probe=probe, a="sft", b="base", judge="likelihood", winner="tie"),
+        Verdict(probe=probe, a="sft", b="dpo", judge="asked", winner="tie", flipped=True),
+        Verdict(probe=probe, a="dpo", b="base", judge="asked", winner="tie", unreadable=True),
+    ]
+    page = written(replace(data, verdicts=said), tmp_path)
+    assert [item.get_text() for item in page.select(f"#probe-{probe} .judged li")] == [
+        "sft+dpo beats base by likelihood, margin 0.27",
+        "sft beats sft+dpo by likelihood, margin 0.50",
+        "sft and base: a tie by likelihood",
+        "sft and dpo: asked changed its mind with the order; counted as a tie",
+        "dpo and base: asked gave no verdict that could be read; counted as a tie",
+    ]
+
+
+def test_an_untested_clause_says_why(data: ReportData, tmp_path: Path) -> None:
+    clause = data.clauses[0].id
+    [gone] = [probe for probe in data.probes if probe.clause == clause]
+    page = written(
+        replace(
+            data,
+            probes=[probe for probe in data.probes if probe.clause != clause],
+            written=data.probes,
+            dropped=[
+                Dropped(record_id=clause, stage="generate", reason="no question"),
+                Dropped(record_id=clause, stage="generate", reason="no question"),
+                Dropped(record_id=gone.id, stage="curate", reason="answer not grounded"),
+                Dropped(record_id=data.probes[-1].id, stage="curate", reason="too short"),
+            ],
+        ),
+        tmp_path,
+    )
+    why = page.select_one(f"#evidence-{clause}")
+    assert why is not None
+    assert why.get_text() == (
+        "No held-out question was kept: no question (2), probe dropped: answer not grounded (1)."
+    )
+
+
+def test_a_clause_shows_its_gain_with_its_interval(data: ReportData, tmp_path: Path) -> None:
+    entries = [dict(entry) for entry in data.summary["clauses"]]
+    entries[0] |= {"gain": 0.612, "low": -0.1, "high": 1.3}
+    page = written(replace(data, summary={**data.summary, "clauses": entries}), tmp_path)
+    cells = words_of(page, f"#clause-{entries[0]['id']} td small")
+    assert cells == "gain 0.61 (−0.10 to 1.30)"
+    assert not page.select(f"#clause-{entries[1]['id']} td small")
+
+
+def test_coverage_is_shown_with_the_passages_that_hold_no_clause(
+    data: ReportData, tmp_path: Path
+) -> None:
+    source = data.documents[0]
+    last = source.text.rindex("We hold to this")
+    silent = Passage(
+        id="silent", document=source.id, text=source.text[last:], start=last, end=len(source.text)
+    )
+    dropped = [Dropped(record_id=f"silent:{last}-9", stage="clauses", reason="no value content")]
+    page = written(replace(data, passages=[*data.passages, silent], dropped=dropped), tmp_path)
+    said = words_of(page, "#coverage")
+    assert "1 of 2 passages holds none" in said
+    assert "no value content" in words_of(page, "#coverage .silent li")
+    place = page.select_one("#passage-silent")
+    assert place is not None
+    assert place["data-why"] == "no clause: no value content"
+    assert page.select_one('#coverage a[href="#passage-silent"]') is not None
+
+
+def test_untested_and_cannot_tell_are_counted_by_polarity(
+    data: ReportData, page: BeautifulSoup
+) -> None:
+    last = [cell.get_text() for cell in page.select(".standing tbody tr:last-child > *")]
+    results = [str(entry["result"]) for entry in data.summary["clauses"]]
+    assert last[:2] == ["all", str(len(data.clauses))]
+    assert sorted(last[4:]) == sorted(str(results.count(result)) for result in set(results))
 
 
 def test_documents_are_shown_whole(data: ReportData, html: str) -> None:
@@ -454,7 +556,7 @@ PARTS = "answers pairs examples passages documents dropped manifests curves summ
 )
 def test_missing_parts_render(data: ReportData, missing: tuple[str, ...], tmp_path: Path) -> None:
     page = written(replace(data, **{name: getattr(EMPTY, name) for name in missing}), tmp_path)
-    assert len(page.select("main > section")) == 8
+    assert len(page.select("main > section")) == 9
 
 
 def test_nothing_at_all_renders(tmp_path: Path) -> None:
@@ -546,7 +648,7 @@ def test_lower_is_better_only_for_likelihood_loss(key: str) -> None:
 
 @pytest.mark.parametrize(("gifts", "few"), [(8, True), (40, False)])
 def test_few_clauses_are_a_limit(gifts: int, few: bool) -> None:
-    assert ("somewhat too narrow" in " ".join(limits(report_data(gifts)))) == few
+    assert ("a single odd clause moves them" in " ".join(limits(report_data(gifts)))) == few
 
 
 def test_an_exam_is_told_with_its_numbers() -> None:

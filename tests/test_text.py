@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.text import detect_language, sentence_spans, text_size
+from adhere.text import detect_language, printable, sentence_spans, text_size
 
 PROSE = st.text(
     alphabet=st.one_of(
@@ -85,3 +85,8 @@ def test_language_is_told(text: str, language: str) -> None:
 def test_wide_characters_count_three_times() -> None:
     assert text_size("abc") == 3
     assert text_size("人权 a") == 8
+
+
+def test_a_terminal_is_told_nothing_by_a_text() -> None:
+    assert printable("a\tb\nc\x1b[31md\x07\x9b\r") == "a\tb\nc\ufffd[31md\ufffd\ufffd\ufffd"
+    assert printable("人人 · é ok") == "人人 · é ok"

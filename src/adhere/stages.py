@@ -28,6 +28,7 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
+    Verdict,
 )
 from adhere.review import Kind, Review
 from adhere.settings import RunSettings
@@ -236,8 +237,10 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             examples=bench.read("curate/examples.jsonl", Example),
             pairs=bench.read("curate/pairs.jsonl", PreferencePair),
             probes=bench.read("curate/probes.jsonl", Probe),
+            written=bench.read("generate/probes.jsonl", Probe),
             dropped=dropped,
             answers=bench.read("evaluate/answers.jsonl", Answer),
+            verdicts=bench.read("evaluate/verdicts.jsonl", Verdict),
             summary=json.loads((bench.run / "evaluate/summary.json").read_text(encoding="utf-8")),
             manifests=[manifest for manifest in manifests if manifest],
             curves={

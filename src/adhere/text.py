@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import sentencex
 
 _MARKER = re.compile(r"(?:[-*•]|\(?(?:\d+(?:\.\d+)*|[A-Za-z]|[ivxlcIVXLC]+)[.)])\s+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LANGUAGE_SAMPLE = 20_000
 _WIDE_CHARACTER = 3
 
@@ -69,3 +70,8 @@ def text_size(text: str) -> int:
 def is_wide(character: str) -> bool:
     """Whether a character takes two columns, as Chinese, Japanese and Korean ones do."""
     return unicodedata.east_asian_width(character) in "WF"
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which a terminal would obey; lines and tabs stay."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

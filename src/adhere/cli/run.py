@@ -95,6 +95,8 @@ def _stage_command(name: str, does: str) -> Callable[..., None]:
             found = merged(saved(run), settings)
             found.write(run / RUN_FILE)
             work(run, found, [name], again=again, quiet=quiet)
+            if name == "clauses" and not quiet:
+                _coverage(run)
 
     command.__doc__ = f"""One stage of a run: {does}.
 
@@ -163,6 +165,21 @@ def work(
 
     progress = NoProgress() if quiet else ConsoleProgress()
     run_stages(folder, settings, progress, wanted, again=again)
+
+
+def _coverage(run: Path) -> None:
+    from adhere.records import Clause, Document, Dropped, Passage
+    from adhere.store import read_records
+    from adhere.text import printable
+    from adhere.text_coverage import coverage_lines, text_coverage
+
+    rows = text_coverage(
+        read_records(run / "ingest/documents.jsonl", Document),
+        read_records(run / "ingest/passages.jsonl", Passage),
+        read_records(run / "clauses/clauses.jsonl", Clause),
+        read_records(run / "clauses/dropped.jsonl", Dropped),
+    )
+    print(*map(printable, coverage_lines(rows)), sep="\n")
 
 
 def _forecast(folder: Path, settings: RunSettings) -> None:

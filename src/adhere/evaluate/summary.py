@@ -9,6 +9,7 @@ from adhere.evaluate.coverage import Values, clause_evidence, clause_result
 from adhere.evaluate.exam import ExamResult, Sorted
 from adhere.evaluate.matches import aligned
 from adhere.evaluate.metrics import METRICS, RATES, ProbeScore
+from adhere.evaluate.pooled import PooledMean, clause_gains
 from adhere.evaluate.statistics import rate_interval
 from adhere.evaluate.tables import Row, Table
 from adhere.evaluate.wins import win_rates
@@ -52,7 +53,8 @@ class Evaluation:
           system that is ahead in it.
         - `judges`: their exams; `withheld` says in words why a judge has no win rates.
         - `agreement`: of the judges that have verdicts.
-        - `clauses`: one row a clause; `result` as defined by `clause_result`.
+        - `clauses`: one row a clause; `result` as defined by `clause_result`. `gain`, `low`
+          and `high`, where known: `clause_gains` of the last system over base.
         """
         clause_of = {probe.id: probe.clause for probe in self.probes}
         table = Table.of(
@@ -116,6 +118,7 @@ def _clauses(evaluation: Evaluation) -> list[Row]:
     probes: dict[str, list[Probe]] = defaultdict(list)
     for probe in evaluation.probes:
         probes[probe.clause].append(probe)
+    gains = clause_gains(evaluation.probes, evaluation.scores, base, last)
     rows: list[Row] = []
     for clause in evaluation.clauses:
         own = probes[clause.id]
@@ -135,9 +138,17 @@ def _clauses(evaluation: Evaluation) -> list[Row]:
                 "probes": len(own),
                 "result": clause_result(before, after),
                 "evidence": clause_evidence(before, after, base, last),
+                **_gain(gains.get(clause.id)),
             }
         )
     return rows
+
+
+def _gain(found: PooledMean | None) -> Row:
+    if found is None:
+        return {}
+    low, high = found.interval()
+    return {"gain": found.mean, "low": low, "high": high}
 
 
 _NOTHING: Values = {}

@@ -15,6 +15,7 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
+    Verdict,
 )
 from adhere.settings import RunSettings
 from adhere.store import Manifest
@@ -44,9 +45,12 @@ class ReportData:
     pairs: Sequence[PreferencePair] = ()
     probes: Sequence[Probe] = ()
     """The held-out questions that were kept."""
+    written: Sequence[Probe] = ()
+    """The held-out questions as generated, before curation."""
     dropped: Sequence[Dropped] = ()
     """Of all stages."""
     answers: Sequence[Answer] = ()
+    verdicts: Sequence[Verdict] = ()
     summary: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """`evaluate/summary.json`."""
     manifests: Sequence[Manifest] = ()
@@ -122,6 +126,11 @@ METRICS = (
 
 WIN_RATE = Metric(
     "win_rate", "Win rate", "higher", "wins and half the ties, of all verdicts", unit="per cent"
+)
+
+
+GAIN = Metric(
+    "gain", "Gain", "higher", "nats a token by which the references became likelier than to base"
 )
 
 

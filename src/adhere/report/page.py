@@ -9,7 +9,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from adhere.report import plots, sentences, views
-from adhere.report.data import SYSTEMS, WIN_RATE, ReportData, headline_system, measured_metrics
+from adhere.report.data import (
+    GAIN,
+    SYSTEMS,
+    WIN_RATE,
+    ReportData,
+    headline_system,
+    measured_metrics,
+)
+from adhere.text_coverage import place_of, text_coverage, why
 
 _HERE = Path(__file__).parent
 
@@ -76,10 +84,26 @@ def _clauses(report: ReportData) -> dict[str, Any]:
     return {
         "clauses": rows,
         "legend": views.legend(rows),
+        "standing": views.standing_rows(rows),
         "polarities": sorted({row.clause.polarity for row in rows}),
+        "gain": GAIN,
+        "verdict_words": sentences.verdict_words,
         "documents": [
-            (document, list(views.segments(document, rows))) for document in report.documents
+            (document, list(views.segments(document, rows, report.passages)))
+            for document in report.documents
         ],
+        **_coverage(report),
+    }
+
+
+def _coverage(report: ReportData) -> dict[str, Any]:
+    dropped = [drop for drop in report.dropped if drop.stage == "clauses"]
+    found = text_coverage(report.documents, report.passages, report.clauses, dropped)
+    return {
+        "coverage": found,
+        "silent": {one.passage.id: why(one) for row in found for one in row.silent},
+        "place_of": place_of,
+        "why": why,
     }
 
 

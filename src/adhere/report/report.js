@@ -18,14 +18,17 @@ if (tools) {
     }
     count.textContent = `${shown} of ${rows.length}`;
   };
-  // A link to a clause that the filter hides must still arrive.
+  // A link into a clause that the filter hides, or into what is folded, must still arrive.
   const reveal = () => {
     const target = document.getElementById(location.hash.slice(1));
-    if (target?.hidden) {
+    const folded = target?.closest("details:not([open])");
+    const hidden = target?.closest("tbody.clause[hidden]");
+    if (folded) folded.open = true;
+    if (hidden) {
       search.value = result.value = polarity.value = "";
       filter();
-      target.scrollIntoView();
     }
+    if (folded || hidden) target.scrollIntoView();
   };
   const all = tools.querySelector("button");
   all.addEventListener("click", () => {
@@ -38,4 +41,5 @@ if (tools) {
   window.addEventListener("hashchange", reveal);
   tools.hidden = false;
   filter();
+  reveal();
 }

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adhere.records import Verdict
 from adhere.report.data import (
     METRICS,
     Comparison,
@@ -155,6 +156,19 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
+def verdict_words(verdict: Verdict) -> str:
+    """Who one judge found better on one probe, and how."""
+    both = f"{verdict.a} and {verdict.b}"
+    if verdict.unreadable:
+        return f"{both}: {verdict.judge} gave no verdict that could be read; counted as a tie"
+    if verdict.flipped:
+        return f"{both}: {verdict.judge} changed its mind with the order; counted as a tie"
+    if verdict.winner == "tie":
+        return f"{both}: a tie by {verdict.judge}"
+    won, lost = (verdict.a, verdict.b) if verdict.winner == "a" else (verdict.b, verdict.a)
+    return f"{won} beats {lost} by {verdict.judge}, margin {abs(verdict.margin):.2f}"
+
+
 def limits(data: ReportData) -> tuple[str, ...]:
     """What these numbers cannot show."""
     return tuple(
@@ -194,14 +208,13 @@ def _small_sample(data: ReportData) -> str | None:
 
 
 def _few_clauses(data: ReportData) -> str | None:
-    """Coverage of the intervals as simulated for `adhere.evaluate.statistics`."""
+    """Few clauses make wide intervals, and one odd clause moves them."""
     tested = len({probe.clause for probe in data.probes})
     if not 0 < tested < _MANY_CLAUSES:
         return None
     return (
-        f"The intervals rest on {counted(tested, 'clause')} with held-out questions and are "
-        "somewhat too narrow: in simulations, intervals meant to hold the truth in 95 of 100 "
-        "cases held it in 86 with five clauses and in 91 with ten."
+        f"The intervals rest on {counted(tested, 'clause')} with held-out questions: so few "
+        "that a single odd clause moves them."
     )
 
 

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
-from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe
+from adhere.records import (
+    Answer,
+    Clause,
+    Document,
+    Dropped,
+    Example,
+    Passage,
+    PreferencePair,
+    Probe,
+    Verdict,
+)
 from adhere.report.data import (
     Estimate,
     Metric,
@@ -68,10 +78,11 @@ class WinRow:
 
 @dataclass(frozen=True, slots=True)
 class ProbeView:
-    """A held-out question with every system's answer, in the ladder's order."""
+    """A held-out question with every system's answer, in the ladder's order, and who judged."""
 
     probe: Probe
     answers: tuple[Answer, ...]
+    verdicts: tuple[Verdict, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +95,16 @@ class ClauseRow:
     headings: tuple[str, ...]
     page: int | None
     quote: str
-    examples: int
-    pairs: int
+    examples: tuple[Example, ...]
+    pairs: tuple[PreferencePair, ...]
     probes: tuple[ProbeView, ...]
     result: str
     look: Result
     evidence: str
+    gain: Estimate | None
+    """Nats a token by which the references became likelier, with the clause's interval."""
+    untested: str
+    """Why no probe was kept; empty for a clause that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,8 @@ class Segment:
     clauses: tuple[ClauseRow, ...]
     starts: tuple[ClauseRow, ...]
     ends: tuple[ClauseRow, ...]
+    passages: tuple[str, ...]
+    """Ids of the passages that begin here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +193,17 @@ def clause_rows(data: ReportData) -> list[ClauseRow]:
     passages = {passage.id: passage for passage in data.passages}
     found = {entry["id"]: entry for entry in data.summary.get("clauses", ())}
     examples, pairs = _by_clause(data.examples), _by_clause(data.pairs)
-    probes = _probe_views(data)
+    probes, reasons = _probe_views(data), _untested(data)
     return [
         _clause_row(
             number,
             clause,
             documents.get(clause.document),
             passages.get(clause.passage),
-            (len(examples[clause.id]), len(pairs[clause.id])),
+            (tuple(examples[clause.id]), tuple(pairs[clause.id])),
             tuple(probes[clause.id]),
             found.get(clause.id, {}),
+            reasons[clause.id],
         )
         for number, clause in enumerate(clauses, 1)
     ]
@@ -196,9 +214,10 @@ def _clause_row(
     clause: Clause,
     document: Document | None,
     passage: Passage | None,
-    rows: tuple[int, int],
+    rows: tuple[tuple[Example, ...], tuple[PreferencePair, ...]],
     probes: tuple[ProbeView, ...],
     found: Mapping[str, Any],
+    reasons: Counter[str],
 ) -> ClauseRow:
     result = found.get("result", "untested")
     return ClauseRow(
@@ -214,7 +233,29 @@ def _clause_row(
         result=result,
         look=RESULTS.get(result, Result("•", "mixed", "")),
         evidence=found.get("evidence", ""),
+        gain=read_estimate(found, "gain") if "gain" in found else None,
+        untested="" if probes else _why_untested(reasons),
     )
+
+
+def _untested(data: ReportData) -> dict[str, Counter[str]]:
+    """Clause id -> what became of its attempts at a probe, by reason.
+
+    A question that fails before it is one belongs to the clause and not yet to a use.
+    """
+    clause_of = {probe.id: probe.clause for probe in data.written}
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for drop in data.dropped:
+        if drop.stage == "generate":
+            reasons[drop.record_id][drop.reason] += 1
+        elif drop.record_id in clause_of:
+            reasons[clause_of[drop.record_id]][f"probe dropped: {drop.reason}"] += 1
+    return reasons
+
+
+def _why_untested(reasons: Counter[str]) -> str:
+    said = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(4))
+    return f"No held-out question was kept: {said}." if said else "No held-out question was kept."
 
 
 _Row = TypeVar("_Row", bound=_OfClause)
@@ -232,11 +273,42 @@ def _probe_views(data: ReportData) -> dict[str, list[ProbeView]]:
     answers: dict[str, list[Answer]] = defaultdict(list)
     for answer in data.answers:
         answers[answer.probe].append(answer)
+    verdicts: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in data.verdicts:
+        verdicts[verdict.probe].append(verdict)
     views: dict[str, list[ProbeView]] = defaultdict(list)
     for probe in data.probes:
         ordered = sorted(answers[probe.id], key=lambda a: place.get(a.system, len(place)))
-        views[probe.clause].append(ProbeView(probe, tuple(ordered)))
+        views[probe.clause].append(ProbeView(probe, tuple(ordered), tuple(verdicts[probe.id])))
     return views
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What came of the clauses of one polarity."""
+
+    polarity: str
+    clauses: int
+    rows: int
+    probes: int
+    results: Mapping[str, int]
+
+
+def standing_rows(rows: Sequence[ClauseRow]) -> list[Standing]:
+    """One a polarity, and all together."""
+    polarities = sorted({row.clause.polarity for row in rows})
+    groups = [(name, [row for row in rows if row.clause.polarity == name]) for name in polarities]
+    return [
+        Standing(
+            name,
+            len(own),
+            sum(len(row.examples) + len(row.pairs) for row in own),
+            sum(len(row.probes) for row in own),
+            Counter(row.result for row in own),
+        )
+        for name, own in (*groups, ("all", rows))
+        if own
+    ]
 
 
 def legend(rows: Sequence[ClauseRow]) -> list[tuple[str, Result, int]]:
@@ -246,15 +318,21 @@ def legend(rows: Sequence[ClauseRow]) -> list[tuple[str, Result, int]]:
     return [(result, look[result], count) for result, count in counts.most_common()]
 
 
-def segments(document: Document, rows: Sequence[ClauseRow]) -> Iterator[Segment]:
-    """The document's text cut wherever a clause begins or ends; joined, it is the whole text."""
+def segments(
+    document: Document, rows: Sequence[ClauseRow], passages: Sequence[Passage] = ()
+) -> Iterator[Segment]:
+    """The text cut where a clause begins or ends or a passage begins; joined, it is the whole."""
     end = len(document.text)
+    begins: dict[int, list[str]] = defaultdict(list)
+    for passage in passages:
+        if passage.document == document.id:
+            begins[min(passage.start, end)].append(passage.id)
     spans = [
         (min(row.clause.start, end), min(row.clause.end, end), row)
         for row in rows
         if row.clause.document == document.id and row.clause.start < end
     ]
-    cuts = sorted({0, end, *(cut for start, stop, _ in spans for cut in (start, stop))})
+    cuts = sorted({0, end, *begins, *(cut for start, stop, _ in spans for cut in (start, stop))})
     for left, right in pairwise(cuts):
         covering = [span for span in spans if span[0] <= left and span[1] >= right]
         yield Segment(
@@ -262,6 +340,7 @@ def segments(document: Document, rows: Sequence[ClauseRow]) -> Iterator[Segment]
             tuple(row for _, _, row in covering),
             tuple(row for start, _, row in covering if start == left),
             tuple(row for _, stop, row in covering if stop == right),
+            tuple(begins[left]),
         )
 
 
