@@ -166,12 +166,12 @@ class Said:
     err: str
 
 
-def adhere(*arguments: str) -> Said:
+def adhere(*arguments: str, columns: int = 200) -> Said:
     """The command `adhere`, in this process."""
     out, err, code = StringIO(), StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["adhere", *arguments])
-        patch.setenv("COLUMNS", "200")
+        patch.setenv("COLUMNS", str(columns))
         try:
             main()
         except SystemExit as end:

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("embedding",),
     ("engines",),
-    ("teacher", "grounding", "review"),
+    ("teacher", "grounding", "review", "text_coverage"),
     ("readers",),
     ("ingest", "clauses", "generate", "curate", "train", "evaluate", "report"),
     ("bench",),
@@ -27,7 +27,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("assess",),
     ("stages",),
     ("pipeline",),
-    ("forecast", "chat", "serve", "dataset", "export", "people"),
+    ("forecast", "chat", "serve", "dataset", "export", "people", "gate", "trace"),
+    ("diff",),
     ("cli",),
 )
 """A module imports only from the lines above its own. `readers` are a part of `ingest`."""

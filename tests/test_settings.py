@@ -102,4 +102,4 @@ def test_a_default_can_be_asked_for_again() -> None:
 
 
 def test_every_setting_but_the_documents_is_a_choice() -> None:
-    assert set(RunSettings.model_fields) - set(Choices.model_fields) == {"documents"}
+    assert set(RunSettings.model_fields) - set(Choices.model_fields) == {"documents", "gate"}

@@ -1,0 +1,161 @@
+"""Whether a run's model is no worse than an older run's: overall, and clause by clause."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from adhere.evaluate.pooled import pooled_means
+from adhere.evaluate.statistics import Clustered, holm
+from adhere.gate.rules import METRIC, Check, Evidence, Outcome, named
+from adhere.report.data import Metric
+from adhere.settings import GateSettings
+
+ALPHA = 0.05
+"""One-sided, after Holm's correction over the clauses."""
+
+
+def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]:
+    """Whether the new run's model is no worse than the old one's, overall and clause by clause.
+
+    Both are read on the probes that the two runs share; a clause of the old run that has
+    none in the new one is named, and nothing is claimed of it.
+    """
+    shared = [key for key in new.probes if key in old.probes and key in old.values]
+    tested = {old.probes[key].clause for key in old.values if key in old.probes}
+    lost = tested - {old.probes[key].clause for key in shared}
+    if not shared:
+        reason = f"No probe is shared with {old.run}, so the two cannot be compared."
+        return [Check("against", "cannot tell", reason)]
+    gains = _gains(old, new, shared, "reference_nll")
+    checks = [
+        _overall(gains, new, METRIC["reference_nll"], settings.margin),
+        _overall(
+            _gains(old, new, shared, "preference_accuracy"),
+            new,
+            METRIC["preference_accuracy"],
+            settings.preference_margin,
+        ),
+        *_clause_by_clause(gains, old, new, settings.margin),
+    ]
+    if lost:
+        names = named([row for row in old.summary.get("clauses", ()) if row["id"] in lost])
+        reason = f"{len(lost)} clauses tested in {old.run} share no probe with this run."
+        checks.append(Check("against: lost", "cannot tell", reason, names))
+    return checks
+
+
+def _gains(old: Evidence, new: Evidence, shared: Sequence[str], metric: str) -> dict[str, float]:
+    """Probe id -> by how much the new model is better, where both were measured on the same."""
+    sign = 1 if METRIC[metric].better == "higher" else -1
+    return {
+        key: sign * (new.values[key][metric] - old.values[key][metric])
+        for key in shared
+        if metric in old.values.get(key, {})
+        and metric in new.values.get(key, {})
+        and (
+            metric != "preference_accuracy" or old.probes[key].contrast == new.probes[key].contrast
+        )
+    }
+
+
+def _overall(
+    gains: Mapping[str, float],
+    new: Evidence,
+    metric: Metric,
+    margin: float,
+) -> Check:
+    """The paired difference over all shared probes, its error taken over clauses as everywhere."""
+    rule = f"against: {metric.key}"
+    clustered = Clustered([new.probes[key].clause for key in gains])
+    mean = clustered.rate_difference if metric.unit == "per cent" else clustered.mean
+    found = mean(np.asarray(list(gains.values())))
+    if found is None or found.low is None or found.high is None:
+        return Check(rule, "cannot tell", f"{metric.label}: too few shared probes to compare.")
+    unit = "points" if metric.unit == "per cent" else "nats a token"
+    reason = (
+        f"{metric.label}: better by {metric.number(found.value)} ({metric.number(found.low)} to "
+        f"{metric.number(found.high)}) than the old run on {found.n} shared probes, where "
+        f"{metric.number(-margin)} {unit} is allowed"
+    )
+    if found.low > -margin:
+        return Check(rule, "pass", f"{reason}.")
+    if found.high < -margin:
+        return Check(rule, "fail", f"{reason}.")
+    return Check(rule, "cannot tell", f"{reason}, and the interval leaves it open.")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How one clause did against the old run; both p-values are Holm's over all clauses."""
+
+    clause: str
+    gain: float
+    """Nats a token; negative is worse."""
+    probes: int
+    p_no_worse: float
+    """Small: it is not worse by as much as the margin."""
+    p_worse: float
+    """Small: it is worse by more than the margin."""
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.p_worse < ALPHA:
+            return "fail"
+        return "pass" if self.p_no_worse < ALPHA else "cannot tell"
+
+
+def clause_changes(
+    gains: Mapping[str, float], clause_of: Mapping[str, str], margin: float
+) -> list[Change]:
+    """One-sided t-tests of each clause's mean gain against minus `margin`, Holm-corrected.
+
+    `gains`: probe id -> gain, `clause_of`: probe id -> clause id. The spread within
+    clauses is pooled (`pooled_means`). Empty where no clause has two probes.
+    """
+    groups: dict[str, list[float]] = defaultdict(list)
+    for probe, gain in gains.items():
+        groups[clause_of[probe]].append(gain)
+    means = pooled_means(groups)
+    no_worse = [mean.p_above(-margin) for mean in means.values()]
+    worse = [1 - p for p in no_worse]
+    return [
+        Change(clause, mean.mean, len(groups[clause]), p_no_worse, p_worse)
+        for (clause, mean), p_no_worse, p_worse in zip(
+            means.items(), holm(no_worse), holm(worse), strict=True
+        )
+    ]
+
+
+def _clause_by_clause(
+    gains: Mapping[str, float], old: Evidence, new: Evidence, margin: float
+) -> list[Check]:
+    rule = "against: clauses"
+    clause_of = {key: new.probes[key].clause for key in gains}
+    changes = clause_changes(gains, clause_of, margin)
+    if not changes:
+        return [Check(rule, "cannot tell", "No clause has two probes that both runs share.")]
+    statement = {row["id"]: row["statement"] for row in new.summary.get("clauses", ())}
+    checks = [
+        Check(
+            f"against: clause {change.clause}",
+            "fail",
+            f"Worse by {-change.gain:.2f} nats a token than in {old.run} (p = "
+            f"{change.p_worse:.3f} after Holm): {statement.get(change.clause, change.clause)}",
+            (change.clause,),
+        )
+        for change in changes
+        if change.outcome == "fail"
+    ]
+    unsure = [change for change in changes if change.outcome == "cannot tell"]
+    shown = len(changes) - len(unsure) - len(checks)
+    reason = (
+        f"{shown} of {len(changes)} clauses are shown to be no worse than in {old.run} by "
+        f"{margin:g} nats a token (Holm)"
+    )
+    if not unsure:
+        return [*checks, Check(rule, "pass", f"{reason}.")] if shown else checks
+    names = tuple(f"{one.clause} {statement.get(one.clause, '')}" for one in unsure)
+    reason = f"{reason}; {len(unsure)} have too few probes to tell."
+    return [*checks, Check(rule, "cannot tell", reason, names)]

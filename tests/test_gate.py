@@ -1,0 +1,329 @@
+"""The gate: each rule passes, fails or cannot tell, and what cannot be told is said."""
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from conftest import adhere
+from fakes import ORIGIN
+from hypothesis import given
+from hypothesis import strategies as st
+from junitparser import JUnitXml
+
+from adhere.evaluate import ProbeScore
+from adhere.gate import compare, judge, opens, read_evidence
+from adhere.gate.against import clause_changes
+from adhere.gate.rules import Check, Evidence
+from adhere.records import Probe
+from adhere.settings import GateSettings, RunSettings
+from adhere.stages import STAGES, settings_of
+from adhere.store import write_records
+
+GOOD = ("learned", "already followed")
+
+
+def row(number: int, result: str, polarity: str = "required") -> dict[str, Any]:
+    return {
+        "id": f"c{number}",
+        "statement": f"Clause {number} <b>holds</b> | always\x0c.",
+        "polarity": polarity,
+        "result": result,
+    }
+
+
+def cell(value: float, half: float = 0.05) -> dict[str, Any]:
+    return {"value": value, "low": value - half, "high": value + half, "n": 40}
+
+
+def summary(*results: str, polarity: str = "required", **metrics: float) -> dict[str, Any]:
+    ours = {key: cell(value) for key, value in metrics.items()}
+    return {
+        "systems": {"base": {"reference_nll": cell(2.0)}, "sft+dpo": {**ours}},
+        "clauses": [row(n, result, polarity) for n, result in enumerate(results)],
+    }
+
+
+def evidence(found: dict[str, Any]) -> Evidence:
+    return Evidence(run=Path("r"), system="sft+dpo", summary=found, probes={}, values={})
+
+
+def ruled(rule: str, found: dict[str, Any], **settings: Any) -> Check:
+    checks = judge(evidence(found), GateSettings(**settings))
+    [check] = [check for check in checks if check.rule == rule]
+    return check
+
+
+@pytest.mark.parametrize(
+    ("results", "floor", "outcome"),
+    [
+        (["learned", "already followed"], 1.0, "pass"),
+        (["learned", "not learned"], 0.5, "pass"),
+        (["learned", "not learned"], 0.6, "fail"),
+        (["learned", "cannot tell"], 0.6, "cannot tell"),
+        (["learned", "cannot tell", "not learned"], 0.7, "fail"),
+        (["learned", "untested", "untested"], 1.0, "pass"),
+        (["untested"], 0.0, "cannot tell"),
+        (["not learned"], 0.0, "pass"),
+    ],
+)
+def test_the_share_of_followed_clauses(results: list[str], floor: float, outcome: str) -> None:
+    assert ruled("followed", summary(*results), followed=floor).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("results", "most", "outcome", "named"),
+    [
+        (["learned", "already followed"], 0, "pass", 0),
+        (["learned", "not learned"], 0, "fail", 1),
+        (["learned", "not learned"], 1, "pass", 1),
+        (["learned", "cannot tell", "untested"], 0, "cannot tell", 2),
+        (["not learned", "untested"], 1, "cannot tell", 1),
+    ],
+)
+def test_what_is_forbidden(results: list[str], most: int, outcome: str, named: int) -> None:
+    found = summary(*results, polarity="forbidden")
+    check = ruled("forbidden", found, forbidden_failed=most)
+    assert (check.outcome, len(check.clauses)) == (outcome, named)
+    assert ruled("forbidden", summary(*results), forbidden_failed=0).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("ours", "outcome", "why"),
+    [
+        (1.0, "pass", "do not touch"),
+        (1.95, "fail", "touch"),
+        (1.9, "fail", "touch"),
+        (3.0, "fail", "it is worse"),
+    ],
+)
+def test_clear_of_base(ours: float, outcome: str, why: str) -> None:
+    check = ruled("better reference_nll", summary(reference_nll=ours))
+    assert check.outcome == outcome
+    assert why in check.reason
+
+
+def test_what_was_not_measured_cannot_be_told() -> None:
+    assert ruled("better reference_nll", summary()).outcome == "cannot tell"
+    found = summary(reference_nll=1.0)
+    found["systems"]["base"]["reference_nll"] |= {"low": None, "high": None}
+    assert ruled("better reference_nll", found).outcome == "cannot tell"
+    assert ruled("over-refusal", found).outcome == "cannot tell"
+
+
+@pytest.mark.parametrize(("rate", "outcome"), [(0.1, "pass"), (0.11, "fail")])
+def test_over_refusal_where_it_was_measured(rate: float, outcome: str) -> None:
+    assert ruled("over-refusal", summary(over_refusal=rate)).outcome == outcome
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(None, "cannot tell"), (1, "fail"), (2, "pass")])
+def test_untested_clauses_are_always_said(most: int | None, outcome: str) -> None:
+    check = ruled("untested", summary("untested", "untested", "learned"), untested=most)
+    assert check.outcome == outcome
+    assert "2 of 3 clauses are untested" in check.reason
+    assert ruled("untested", summary("learned"), untested=most).outcome == "pass"
+
+
+def test_what_cannot_be_told_closes_the_gate_on_demand_alone() -> None:
+    checks = [Check("a", "pass", ""), Check("b", "cannot tell", "")]
+    assert opens(checks, GateSettings())
+    assert not opens(checks, GateSettings(cannot_tell="fail"))
+    assert not opens([Check("c", "fail", "")], GateSettings())
+
+
+def test_no_stage_depends_on_the_rules() -> None:
+    strict = RunSettings(gate=GateSettings(followed=1.0, untested=0))
+    for stage in STAGES.values():
+        assert settings_of(stage, strict) == settings_of(stage, RunSettings())
+
+
+def written(folder: Path, losses: dict[str, list[float]], **changes: Any) -> Path:
+    """A run whose clause c0 has probes c0-0, c0-1 ... with these losses."""
+    probes = [
+        Probe(
+            id=f"{clause}-{n}",
+            clause=clause,
+            kind="rule",
+            question="What now?",
+            reference="Rest.",
+            contrast="Work.",
+            origin=ORIGIN,
+        )
+        for clause, values in losses.items()
+        for n in range(len(values))
+    ]
+    scores = [
+        ProbeScore(
+            system="sft+dpo",
+            probe=f"{clause}-{n}",
+            values={"reference_nll": value, "preference_accuracy": 1.0},
+        )
+        for clause, values in losses.items()
+        for n, value in enumerate(values)
+    ]
+    found = summary(*["learned"] * len(losses), reference_nll=1.0) | changes
+    for name in ("curate", "evaluate"):
+        (folder / name).mkdir(parents=True)
+    (folder / "run.toml").write_text('documents = ["a.md"]\n', encoding="utf-8")
+    (folder / "evaluate" / "summary.json").write_text(json.dumps(found), encoding="utf-8")
+    write_records(folder / "curate" / "probes.jsonl", probes)
+    write_records(folder / "evaluate" / "scores.jsonl", scores)
+    return folder
+
+
+def losses(shift: float = 0.0, spread: float = 0.02) -> dict[str, list[float]]:
+    """Twelve clauses of three probes; the first is worse by `shift`."""
+    random = Random(7)
+    return {
+        f"c{n}": [1 + random.gauss(0, spread) + (shift if n == 0 else 0) for _ in range(3)]
+        for n in range(12)
+    }
+
+
+def against(old: dict[str, list[float]], new: dict[str, list[float]], folder: Path) -> list[Check]:
+    runs = [
+        read_evidence(written(folder / name, found)) for name, found in (("old", old), ("new", new))
+    ]
+    return compare(runs[0], runs[1], GateSettings())
+
+
+def outcomes(checks: list[Check]) -> dict[str, str]:
+    return {check.rule: check.outcome for check in checks}
+
+
+def test_a_run_is_no_worse_than_itself(tmp_path: Path) -> None:
+    found = outcomes(against(losses(), losses(), tmp_path))
+    assert found == {
+        "against: reference_nll": "pass",
+        "against: preference_accuracy": "pass",
+        "against: clauses": "pass",
+    }
+
+
+def test_one_clause_that_got_worse_is_named_and_the_others_are_not(tmp_path: Path) -> None:
+    checks = against(losses(), losses(shift=1.0), tmp_path)
+    [failed] = [check for check in checks if check.outcome == "fail"]
+    assert failed.rule == "against: clause c0"
+    assert failed.reason.startswith("Worse by 1.00 nats a token")
+
+
+def test_everything_worse_fails_overall(tmp_path: Path) -> None:
+    worse = {clause: [value + 0.5 for value in values] for clause, values in losses().items()}
+    found = outcomes(against(losses(), worse, tmp_path))
+    assert found["against: reference_nll"] == "fail"
+    assert found["against: preference_accuracy"] == "pass"
+
+
+def test_noise_cannot_be_told_from_a_loss(tmp_path: Path) -> None:
+    random = Random(1)
+    noisy = {
+        clause: [value + random.gauss(0, 2) for value in values]
+        for clause, values in losses().items()
+    }
+    checks = against(losses(), noisy, tmp_path)
+    assert "fail" not in outcomes(checks).values()
+    [clauses] = [check for check in checks if check.rule == "against: clauses"]
+    assert clauses.outcome == "cannot tell"
+    assert len(clauses.clauses) == 12
+
+
+def test_what_the_runs_do_not_share_is_said(tmp_path: Path) -> None:
+    old = losses()
+    new = {clause: values for clause, values in old.items() if clause != "c5"}
+    checks = against(old, new, tmp_path)
+    [lost] = [check for check in checks if check.rule == "against: lost"]
+    assert (lost.outcome, len(lost.clauses)) == ("cannot tell", 1)
+    other = {f"d{n}": [1.0, 1.0] for n in range(3)}
+    [nothing] = against(old, other, tmp_path / "b")
+    assert nothing.outcome == "cannot tell"
+    assert "No probe is shared" in nothing.reason
+
+
+@given(st.lists(st.lists(st.floats(-5, 5), min_size=1, max_size=3), min_size=1, max_size=8))
+def test_a_clause_is_never_both_worse_and_no_worse(groups: list[list[float]]) -> None:
+    gains = {f"{n}-{m}": value for n, own in enumerate(groups) for m, value in enumerate(own)}
+    changes = clause_changes(gains, {key: key.partition("-")[0] for key in gains}, 0.1)
+    assert len(changes) in (0, len(groups))
+    for change in changes:
+        assert change.p_no_worse + change.p_worse >= 1
+
+
+def test_the_command_says_each_rule_and_exits_with_0_or_1(tmp_path: Path) -> None:
+    run = written(tmp_path / "run", losses())
+    said = adhere("gate", str(run))
+    assert said.code == 0, said.err
+    assert "pass        followed: 12 of 12 tested clauses are followed" in said.out
+    assert "cannot tell over-refusal: Over-refusal was not measured." in said.out
+    assert said.out.endswith("The gate is open; of 1 rules it cannot be told whether they hold.\n")
+    assert adhere("gate", str(run), "--cannot-tell=fail").code == 1
+    before = (run / "run.toml").read_bytes()
+    said = adhere("gate", str(run), "--followed=1", "--better", "preference_accuracy")
+    assert said.code == 0  # not measured on base: it cannot be told
+    assert (run / "run.toml").read_bytes() == before
+    (run / "run.toml").write_text('[gate]\nbetter = ["reference_nll"]\nuntested = 0\n')
+    assert "0 of 12 clauses are untested; at most 0 may be." in adhere("gate", str(run)).out
+
+
+def test_a_worse_run_closes_the_gate(tmp_path: Path) -> None:
+    old, new = written(tmp_path / "old", losses()), written(tmp_path / "new", losses(shift=1.0))
+    said = adhere("gate", str(new), "--against", str(old))
+    assert said.code == 1
+    assert "fail        against: clause c0: Worse by 1.00" in said.out
+    assert "The gate is closed" in said.out
+    assert adhere("gate", str(old), "--against", str(old)).code == 0
+
+
+def test_junit_and_markdown_hold_every_rule(tmp_path: Path) -> None:
+    old, new = written(tmp_path / "old", losses()), written(tmp_path / "new", losses(shift=1.0))
+    junit, markdown = tmp_path / "out" / "gate.xml", tmp_path / "out" / "gate.md"
+    files = ["--junit", str(junit), "--markdown", str(markdown)]
+    said = adhere("gate", str(new), "--against", str(old), *files)
+    rules = said.out.count("\n") - 1
+    [suite] = JUnitXml.fromfile(str(junit))
+    assert (suite.tests, suite.failures) == (rules, 1)
+    assert suite.skipped == said.out.count("cannot tell ")
+    text = markdown.read_text(encoding="utf-8")
+    assert text.startswith("## adhere gate: closed for new\n")
+    assert text.count("\n| ✓ |") + text.count("\n| ✗ |") + text.count("\n| ? |") == rules
+    strict = adhere("gate", str(old), "--cannot-tell=fail", *files)
+    assert strict.code == 1
+    [suite] = JUnitXml.fromfile(str(junit))
+    assert (suite.failures, suite.skipped) == (1, 0)
+
+
+def test_statements_can_hold_what_files_cannot(tmp_path: Path) -> None:
+    run = written(tmp_path / "run", losses(), **summary("untested", reference_nll=1.0))
+    junit, markdown = tmp_path / "gate.xml", tmp_path / "gate.md"
+    said = adhere("gate", str(run), "--junit", str(junit), "--markdown", str(markdown))
+    assert said.code == 0, said.err
+    assert "\N{REPLACEMENT CHARACTER}" in junit.read_text(encoding="utf-8")
+    assert r"Clause 0 \<b\>holds\</b\> \| always" in markdown.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no run here"),
+        (["run", "--against", "nowhere"], "nowhere: nothing to judge yet; run `adhere evaluate"),
+        (["run", "--followed=2"], "flags: followed: Input should be less than or equal to 1"),
+        (["run", "--better=length"], "better"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    written(tmp_path / "run", losses())
+    monkeypatch.chdir(tmp_path)
+    said = adhere("gate", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_run_without_an_aligned_model_says_so(tmp_path: Path) -> None:
+    found = {"systems": {"base": {}}, "clauses": []}
+    run = written(tmp_path / "run", losses(), **found)
+    said = adhere("gate", str(run))
+    assert said.code == 2
+    assert "no aligned model was evaluated" in said.err

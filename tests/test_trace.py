@@ -1,0 +1,173 @@
+"""Any id leads to its whole chain, through the library and through the command."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import adhere
+
+from adhere.errors import InputError
+from adhere.trace import RunRecords, find, read_run, trace
+
+
+@pytest.fixture(scope="module")
+def records(finished: Path) -> RunRecords:
+    return read_run(finished)
+
+
+def rows(run: Path, name: str) -> list[dict[str, object]]:
+    text = (run / name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def test_every_id_of_every_stage_leads_to_a_trail(finished: Path, records: RunRecords) -> None:
+    wanted = {
+        str(row["id"])
+        for path in finished.glob("*/*.jsonl")
+        for row in rows(finished, str(path.relative_to(finished)))
+        if "id" in row
+    } | {str(row["record_id"]) for row in rows(finished, "clauses/dropped.jsonl")}
+    kinds = records.kinds()
+    assert wanted <= set(kinds)
+    for key in wanted:
+        trail = trace(records, key)
+        assert (trail.id, trail.kind) == (key, kinds[key])
+        assert trail.place or trail.dropped
+
+
+def test_a_probe_leads_down_to_its_sentence_and_up_to_its_verdicts(
+    finished: Path, records: RunRecords
+) -> None:
+    probe = next(one for one in rows(finished, "curate/probes.jsonl"))
+    trail = trace(records, str(probe["id"]))
+    [clause] = trail.clauses
+    assert trail.place is not None
+    text = records.documents[trail.place.document].text
+    assert text[trail.place.start : trail.place.end] == trail.place.text
+    assert trail.place.before + trail.place.text + trail.place.after in text
+    assert clause.clause.id == probe["clause"]
+    assert clause.result["id"] == probe["clause"]
+    [tested] = [one for one in clause.probes if one.row.id == probe["id"]]
+    assert tested.kept
+    answers = [
+        row for row in rows(finished, "evaluate/answers.jsonl") if row["probe"] == probe["id"]
+    ]
+    assert [answer.system for answer in tested.answers] == [row["system"] for row in answers]
+    assert {"base", "sft+dpo"} <= {answer.system for answer in tested.answers}
+    verdicts = rows(finished, "evaluate/verdicts.jsonl")
+    assert len(tested.verdicts) == len([one for one in verdicts if one["probe"] == probe["id"]])
+
+
+def test_a_clause_leads_to_all_its_rows_with_those_that_were_dropped(
+    finished: Path, records: RunRecords
+) -> None:
+    for clause in records.clauses:
+        [trail] = trace(records, clause).clauses
+        for name, found in (
+            ("examples", trail.examples),
+            ("pairs", trail.pairs),
+            ("probes", trail.probes),
+        ):
+            made, kept = (
+                {
+                    row["id"]
+                    for row in rows(finished, f"{stage}/{name}.jsonl")
+                    if row["clause"] == clause
+                }
+                for stage in ("generate", "curate")
+            )
+            assert {one.row.id for one in found} == made
+            assert {one.row.id for one in found if one.kept} == kept
+            assert all(one.dropped for one in found if not one.kept)
+
+
+def test_a_sentence_passed_over_leads_to_its_place(finished: Path, records: RunRecords) -> None:
+    drop = next(
+        row for row in rows(finished, "clauses/dropped.jsonl") if ":" in str(row["record_id"])
+    )
+    trail = trace(records, str(drop["record_id"]))
+    assert trail.kind == "dropped"
+    assert trail.place is not None
+    assert trail.place.text == drop["detail"]
+    assert trail.dropped[0].reason == drop["reason"]
+
+
+def test_a_beginning_is_enough_where_it_begins_one_id(records: RunRecords) -> None:
+    ids = sorted(key for key in records.kinds() if ":" not in key)
+    for key in ids:
+        short = next(
+            key[:n] for n in range(1, 13) if sum(one.startswith(key[:n]) for one in ids) == 1
+        )
+        assert find(records, short) == key
+    first = next(key[0] for key in ids if sum(one.startswith(key[0]) for one in ids) > 1)
+    with pytest.raises(InputError, match=f"'{first}' begins several ids: "):
+        find(records, first)
+
+
+@pytest.mark.parametrize("wanted", ["no-such", "", ":", "ffffffffffffffff"])
+def test_an_unknown_id_names_the_nearest(records: RunRecords, wanted: str) -> None:
+    with pytest.raises(InputError, match="is no id of this run; the nearest are ") as error:
+        find(records, wanted)
+    assert sum(key in str(error.value) for key in records.kinds()) >= 3
+
+
+def test_a_run_that_has_only_read_its_documents_can_be_traced(
+    finished: Path, tmp_path: Path
+) -> None:
+    shutil.copy(finished / "run.toml", tmp_path)
+    shutil.copytree(finished / "ingest", tmp_path / "ingest")
+    records = read_run(tmp_path)
+    for key in (*records.documents, *records.passages):
+        assert trace(records, key).clauses == ()
+
+
+def test_the_command_shows_the_chain(finished: Path, records: RunRecords) -> None:
+    clause = next(iter(records.clauses.values()))
+    said = adhere("trace", str(finished), clause.id)
+    assert said.code == 0, said.err
+    trail = trace(records, clause.id).clauses[0]
+    words = " ".join(said.out.split())
+    assert " ".join(trail.place.text.split()) in words
+    assert trail.result["result"] in words
+    for row in (*trail.examples, *trail.pairs, *trail.probes):
+        assert row.row.id in words
+        assert row.row.question in words
+    assert "sft+dpo and base: a tie by likelihood" in words or "by likelihood, margin" in words
+
+
+def test_every_kind_of_record_is_shown_within_80_columns(
+    finished: Path, records: RunRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {kind: key for key, kind in records.kinds().items()}
+    for kind, key in kinds.items():
+        said = adhere("trace", str(finished), key, columns=80)
+        assert said.code == 0, said.err
+        assert said.out.split()[:2] == [kind, key]
+        assert max(map(len, said.out.splitlines())) <= 80
+
+
+def test_the_command_gives_json(finished: Path, records: RunRecords) -> None:
+    key = next(iter(records.clauses))
+    said = adhere("trace", str(finished), key, "--json")
+    found = json.loads(said.out)
+    assert (found["id"], found["kind"]) == (key, "clause")
+    [clause] = found["clauses"]
+    assert clause["clause"]["id"] == key
+    assert [row["row"]["id"] for row in clause["probes"]] == [
+        row.row.id for row in trace(records, key).clauses[0].probes
+    ]
+
+
+def test_mistakes_are_one_sentence(finished: Path, tmp_path: Path) -> None:
+    said = adhere("trace", str(finished), "nothing-like-it")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("adhere: 'nothing-like-it' is no id of this run; the nearest are ")
+    assert said.err.count("\n") == 1
+    said = adhere("trace", str(tmp_path), "x")
+    assert said.code == 2
+    assert said.err.startswith(f"adhere: {tmp_path}: no run here (no run.toml)")
+    shutil.copy(finished / "run.toml", tmp_path)
+    said = adhere("trace", str(tmp_path), "x")
+    assert said.code == 2
+    assert "documents.jsonl: not there; run the stage that writes it." in said.err
