@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import adhere
+from conftest import SCRIPT, adhere
 from fakes import ORIGIN, FakeEngine
 
 from adhere.errors import InputError, NoLikelihoodError
@@ -294,3 +294,37 @@ def test_a_wrong_file_changes_nothing(run: Path, tmp_path: Path) -> None:
         assert said.code == 2
         assert f"adhere: {path}: " in said.err
     assert (run / "run.toml").read_bytes() == before
+
+
+def test_models_are_scored_without_a_run(tmp_path: Path) -> None:
+    path = written(tmp_path, line(), line(id="two", section="Press"))
+    script = tmp_path / "honest.toml"
+    script.write_text(
+        "rules = []\n[[scores]]\nmatch = 'back'\nmean = -0.5\n"
+        "[[scores]]\nmatch = 'Keep'\nmean = -2.0\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "official.json"
+    flags = ("--system", f"plain=scripted:{SCRIPT}", "--system", f"honest=scripted:{script}")
+    said = adhere("official", str(path), *flags, "--out", str(out), "--quiet")
+    assert said.code == 0, said.err
+    assert "100%" in said.out
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert report["systems"]["honest"]["margin"]["value"] == 1.5
+    assert {(row["a"], row["b"]) for row in report["differences"]} == {("honest", "plain")}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "no model to score; give one with --system NAME=ADDRESS"),
+        (("--system", "one"), "write NAME=ADDRESS"),
+        (("--system", "one=nothing"), "'nothing' is no engine address"),
+    ],
+)
+def test_without_a_run_a_mistake_is_one_sentence_too(
+    tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    said = adhere("official", str(written(tmp_path, line())), *flags)
+    assert (said.code, "Traceback" in said.err) == (2, False)
+    assert message in said.err

@@ -1,6 +1,17 @@
 """The command line. Each module adds its commands to the one app; `main` is the entry point."""
 
-from adhere.cli import data, evaluate, evidence, export, judge, run, serve
+from adhere.cli import data, evaluate, evidence, export, judge, official, run, serve
 from adhere.cli.common import app, main
 
-__all__ = ["app", "data", "evaluate", "evidence", "export", "judge", "main", "run", "serve"]
+__all__ = [
+    "app",
+    "data",
+    "evaluate",
+    "evidence",
+    "export",
+    "judge",
+    "main",
+    "official",
+    "run",
+    "serve",
+]

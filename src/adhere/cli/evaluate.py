@@ -55,16 +55,17 @@ def evaluate(
         files = {"pairs": pairs, "refusals": refusals, "instructions": instructions}
         given: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
         found = merged(saved(run), settings)
-        found = found.merge({"evaluate": given | {"systems": _named(system)}}, "flags")
+        found = found.merge({"evaluate": given | {"systems": named(system)}}, "flags")
         check_systems(found.evaluate.systems)
         read_extras(found.evaluate)
         found.write(run / RUN_FILE)
         work(run, found, ["evaluate"], again=again, quiet=quiet)
         if found.evaluate.pairs and not quiet:
-            _show(run / "evaluate" / "official.json")
+            path = run / "evaluate" / "official.json"
+            show_official(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _named(systems: Sequence[str]) -> dict[str, str]:
+def named(systems: Sequence[str]) -> dict[str, str]:
     """NAME=ADDRESS, split; raises InputError for another form."""
     named: dict[str, str] = {}
     for text in systems:
@@ -75,15 +76,17 @@ def _named(systems: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _show(path: Path) -> None:
+def show_official(report: dict[str, Any]) -> None:
+    """The tables of `official.json` on the terminal."""
     from rich.console import Console
 
-    report = json.loads(path.read_text(encoding="utf-8"))
     console = Console()
     console.print(_table(report))
     if report["left_out"]:
         count = len(report["left_out"])
         console.print(f"{count} left out: near twins of training rows (evaluate/dropped.jsonl).")
+    for system, note in report["notes"].items():
+        console.print(f"{system}: {note}", markup=False)
     for judge in report["judges"]:
         if judge["withheld"]:
             console.print(judge["withheld"], markup=False)
