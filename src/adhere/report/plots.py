@@ -63,9 +63,19 @@ _PICTURE_COLUMNS = 3
 _CURVES = (
     ("Loss", {"loss": "training", "eval_loss": "held out"}),
     ("Reward margin", {"rewards/margins": "training", "eval_rewards/margins": "held out"}),
-    ("Log-likelihood of the answer", {"logps/chosen": "chosen", "logps/rejected": "rejected"}),
+    ("Log-likelihood", {"logps/chosen": "chosen", "logps/rejected": "rejected"}),
 )
 """Panels of a training: title and, for each key of the log, its label."""
+
+_ABOVE: dict[str, Any] = {
+    "loc": "lower right",
+    "ncols": 2,
+    "bbox_to_anchor": (1, 1),
+    "borderaxespad": 0,
+    "handlelength": 1.4,
+    "columnspacing": 1,
+}
+"""A legend beside its panel's title, where it covers nothing."""
 
 
 def systems_plot(summary: Mapping[str, Any]) -> str:
@@ -192,7 +202,7 @@ def _data_figure(rows: Sequence[Funnel], drops: Sequence[DropCount]) -> "Figure"
         _beside(ax, row.kept + lost[place], place, text)
     ax.set_yticks(places, [row.kind for row in rows])
     ax.set_title("Kept and dropped")
-    ax.legend(loc="lower right", ncols=2, bbox_to_anchor=(1, 1), borderaxespad=0)
+    ax.legend(**_ABOVE)
     _bars(ax)
     if drops:
         ax = axes[1]
@@ -245,5 +255,5 @@ def _curve_figure(
         ax.tick_params(length=0)
         ax.grid(visible=False, axis="x")
         if len(keys) > 1:
-            ax.legend()
+            ax.legend(**_ABOVE)
     return figure
