@@ -76,7 +76,7 @@ def test_trl_knows_the_layouts_and_takes_a_step(
         "bf16": False,
         "save_strategy": "no",
         "disable_tqdm": True,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
     }
     for config, trainer, arguments in (
         ("sft", SFTTrainer, SFTConfig),
