@@ -292,7 +292,7 @@ def test_wrong_inputs_are_refused_in_a_sentence(run: Path) -> None:
     shutil.rmtree(run / "evaluate")
     said = adhere("export", str(run))
     assert said.code == 2
-    assert "not finished; `adhere run" in said.err
+    assert "'sft+dpo' is not evaluated yet; `adhere run" in said.err
     assert not (run / "export").exists()
 
 

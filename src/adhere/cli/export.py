@@ -27,11 +27,11 @@ def export(
     with errors_in_words():
         settings = saved(run)
 
-        from adhere.export import export_run
+        from adhere.export import DEFAULT, export_run
         from adhere.progress import ConsoleProgress, NoProgress
 
         progress = NoProgress() if quiet else ConsoleProgress()
-        exported = export_run(run, settings, out or run / "export", system, progress)
+        exported = export_run(run, settings, out or run / DEFAULT, system, progress)
         for parity in exported.parities:
             same = f"{parity.same} of {parity.prompts} answers as the adapter's"
             rest = parity.prompts - parity.same

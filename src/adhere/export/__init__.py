@@ -3,6 +3,6 @@
 Above the stages: it reads what they have made and changes nothing in the run.
 """
 
-from adhere.export.run import Exported, export_run
+from adhere.export.run import DEFAULT, Exported, export_run
 
-__all__ = ["Exported", "export_run"]
+__all__ = ["DEFAULT", "Exported", "export_run"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from adhere.evaluate.matches import aligned
 from adhere.export.parity import Parity
 from adhere.models import CATALOGUE
 from adhere.records import Document
@@ -64,8 +65,8 @@ class Card:
 
     def _facts(self) -> dict[str, Any]:
         summary = self.summary
-        # Clause by clause, evaluate compares base with the whole ladder's last system.
-        clauses = summary["clauses"] if self.system == list(summary["systems"])[-1] else []
+        # Clause by clause, evaluate compares base with the fully aligned system alone.
+        clauses = summary["clauses"] if self.system == aligned(list(summary["systems"])) else []
         counted = Counter(row["result"] for row in clauses)
         systems = ["base", self.system]
         return {

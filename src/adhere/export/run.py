@@ -25,6 +25,8 @@ PROMPTS = 12
 KINDS: tuple[Kind, ...] = ("f16", "q8_0")
 FIRST_GGUF = f"model-{KINDS[0]}.gguf"
 """The one that is closest to the checkpoint; the Modelfile names it."""
+DEFAULT = "export"
+"""In the run's folder."""
 MARK = "parity.json"
 """By this file a folder is known for an export."""
 SPLIT_BY_OPENVINO = ("qwen2", "smollm")
@@ -53,18 +55,19 @@ def export_run(
     does, MissingExtraError without the packages.
     """
     summary = _require(run, out, system)
+    name = run.resolve().name if out == run / DEFAULT else out.resolve().name
     bench = Bench(run, settings, progress)
     with fresh_folder(out) as folder:
         check, shape, stops = _merge(bench, run / ADAPTERS[system] / "adapter", folder)
         progress.note("asking the merged checkpoint")
         merged = check.checkpoint(folder)
         merged.require()
-        parities, remarks = _ggufs(folder, out.name, check, progress)
+        parities, remarks = _ggufs(folder, name, check, progress)
         if (folder / FIRST_GGUF).exists():
             text = modelfile(FIRST_GGUF, shape, stops)
             (folder / "Modelfile").write_text(text, encoding="utf-8")
         exported = Exported(out, [merged, *parities], remarks)
-        _describe(bench, folder, system, summary, exported)
+        _describe(bench, folder, name, system, summary, exported)
     return exported
 
 
@@ -150,11 +153,11 @@ def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
 
 
 def _describe(
-    bench: Bench, folder: Path, system: str, summary: dict[str, Any], exported: Exported
+    bench: Bench, folder: Path, name: str, system: str, summary: dict[str, Any], exported: Exported
 ) -> None:
     """Write the model card, and the check for machines."""
     card = Card(
-        name=exported.folder.name,
+        name=name,
         student=bench.settings.models.student,
         teacher=bench.settings.models.teacher,
         system=system,
@@ -173,15 +176,14 @@ def _require(run: Path, out: Path, system: str) -> dict[str, Any]:
     """The run's summary; raises what can be said before anything is loaded."""
     if system not in ADAPTERS:
         raise SettingsError(f"'{system}' is no system to export; known are {', '.join(ADAPTERS)}.")
-    if (
-        not (run / ADAPTERS[system] / "adapter").is_dir()
-        or not (run / "evaluate" / "summary.json").exists()
-    ):
-        raise InputError(f"{run}: not finished; `adhere run {run}` first.")
+    path = run / "evaluate" / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"systems": {}}
+    if system not in summary["systems"] or not (run / ADAPTERS[system] / "adapter").is_dir():
+        raise InputError(f"{run}: '{system}' is not evaluated yet; `adhere run {run}` first.")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise InputError(f"{out}: holds something else; give --out a new folder.")
     needed = ("torch", "transformers", "peft", "gguf", "openvino_genai")
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
         raise MissingExtraError(f"export needs {missing[0]}: pip install 'adhere[openvino,train]'")
-    return json.loads((run / "evaluate" / "summary.json").read_text(encoding="utf-8"))
+    return summary
