@@ -109,12 +109,22 @@ def test_what_was_not_measured_cannot_be_told() -> None:
     found = summary(reference_nll=1.0)
     found["systems"]["base"]["reference_nll"] |= {"low": None, "high": None}
     assert ruled("better reference_nll", found).outcome == "cannot tell"
-    assert ruled("over-refusal", found).outcome == "cannot tell"
+    assert ruled("over-refusal of safe requests", found).outcome == "cannot tell"
+    found["costs"] = {"refusals": {"absent": "Not measured: give prompts."}}
+    check = ruled("over-refusal of safe requests", found)
+    assert (check.outcome, check.reason) == ("cannot tell", "Not measured: give prompts.")
 
 
-@pytest.mark.parametrize(("rate", "outcome"), [(0.1, "pass"), (0.11, "fail")])
-def test_over_refusal_where_it_was_measured(rate: float, outcome: str) -> None:
-    assert ruled("over-refusal", summary(over_refusal=rate)).outcome == outcome
+@pytest.mark.parametrize(
+    ("rate", "half", "outcome"),
+    [(0.05, 0.04, "pass"), (0.05, 0.06, "cannot tell"), (0.11, 0.01, "fail"), (0.11, 0.1, "fail")],
+)
+def test_over_refusal_where_it_was_measured(rate: float, half: float, outcome: str) -> None:
+    measured = {"systems": {"sft+dpo": {"refused": cell(rate, half)}}, "differences": []}
+    found = summary(reference_nll=1.0)
+    found["costs"] = {"permitted": measured, "refusals": {"safe": measured}}
+    assert ruled("over-refusal of what is permitted", found).outcome == outcome
+    assert ruled("over-refusal of safe requests", found).outcome == outcome
 
 
 @pytest.mark.parametrize(("most", "outcome"), [(None, "cannot tell"), (1, "fail"), (2, "pass")])
@@ -254,8 +264,8 @@ def test_the_command_says_each_rule_and_exits_with_0_or_1(tmp_path: Path) -> Non
     said = adhere("gate", str(run))
     assert said.code == 0, said.err
     assert "pass        followed: 12 of 12 tested clauses are followed" in said.out
-    assert "cannot tell over-refusal: Over-refusal was not measured." in said.out
-    assert said.out.endswith("The gate is open; of 1 rules it cannot be told whether they hold.\n")
+    assert "cannot tell over-refusal of safe requests: Not measured." in said.out
+    assert said.out.endswith("The gate is open; of 2 rules it cannot be told whether they hold.\n")
     assert adhere("gate", str(run), "--cannot-tell=fail").code == 1
     before = (run / "run.toml").read_bytes()
     said = adhere("gate", str(run), "--followed=1", "--better", "preference_accuracy")
@@ -289,7 +299,7 @@ def test_junit_and_markdown_hold_every_rule(tmp_path: Path) -> None:
     strict = adhere("gate", str(old), "--cannot-tell=fail", *files)
     assert strict.code == 1
     [suite] = JUnitXml.fromfile(str(junit))
-    assert (suite.failures, suite.skipped) == (1, 0)
+    assert (suite.failures, suite.skipped) == (2, 0)
 
 
 def test_statements_can_hold_what_files_cannot(tmp_path: Path) -> None:

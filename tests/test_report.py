@@ -719,3 +719,52 @@ def test_the_picture_of_the_table(data: ReportData, suffix: str, tmp_path: Path)
 def test_the_same_data_gives_the_same_page(data: ReportData, tmp_path: Path) -> None:
     one, two = (write_report(data, tmp_path / name).read_bytes() for name in "ab")
     assert one == two
+
+
+def test_costs_are_shown_with_what_was_not_measured(data: ReportData, tmp_path: Path) -> None:
+    def measured(base: float, ours: float, metric: str) -> dict[str, Any]:
+        return {
+            "systems": {"base": {metric: cell(base, 0.05)}, "sft+dpo": {metric: cell(ours, 0.05)}},
+            "differences": [
+                {"a": "sft+dpo", "b": "base", "metric": metric, **cell(ours - base, 0.02)}
+            ],
+        }
+
+    refused = measured(0.2, 0.1, "refused")
+    costs = {
+        "permitted": measured(0.1, 0.3, "refused"),
+        "refusals": {"safe": refused, "unsafe": refused},
+        "general": {"absent": "Not measured: no instructions."},
+    }
+    page = written(replace(data, summary={**data.summary, "costs": costs}), tmp_path)
+    rows = [row.get_text(" ", strip=True) for row in page.select(".costs tbody tr")]
+    assert len(rows) == 4
+    assert "10\xa0% 5 to 15 30\xa0% 25 to 35 worse 20 18 to 22" in rows[0]
+    assert "better −10 −12 to −8" in rows[1]
+    assert "worse −10 −12 to −8" in rows[2]
+    assert "Not measured: no instructions." in rows[3]
+    absent = {"costs": {"refusals": {"absent": "Not measured: give prompts."}}}
+    page = written(replace(data, summary={**data.summary, **absent}), tmp_path)
+    assert words_of(page, ".costs tbody td") == "Not measured: give prompts."
+
+
+def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path: Path) -> None:
+    row = {"judges": ["likelihood", "people"], "n": 20, "same": 0.75, "alpha": 0.5}
+    official = {"systems": {"base": {"accuracy": cell(0.6, 0.1)}, "odd": {}}}
+    more = {"notes": {"base+rag": "2 passages."}, "agreement": [row, {**row, "n": 0}]}
+    page = written(replace(data, summary={**data.summary, **more}, official=official), tmp_path)
+    text = words_of(page, "#systems")
+    assert "base+rag : 2 passages." in text
+    assert (
+        "likelihood and people say the same of 75\xa0% of 20 comparisons "
+        "(Krippendorff's alpha 0.50)."
+    ) in text
+    assert text.count("Krippendorff") == 1
+    assert "60\xa0% 50 to 70" in text
+
+
+def test_win_rates_at_equal_length(data: ReportData, tmp_path: Path) -> None:
+    wins = [dict(row) for row in data.summary["win_rates"]]
+    wins[0]["length_controlled"] = {"rate": 0.66, "low": 0.5, "high": 0.8}
+    page = written(replace(data, summary={**data.summary, "win_rates": wins}), tmp_path)
+    assert "66\xa0% 50 to 80" in words_of(page, "#systems td")

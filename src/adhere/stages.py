@@ -242,6 +242,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             answers=bench.read("evaluate/answers.jsonl", Answer),
             verdicts=bench.read("evaluate/verdicts.jsonl", Verdict),
             summary=json.loads((bench.run / "evaluate/summary.json").read_text(encoding="utf-8")),
+            official=_json_or_nothing(bench.run / "evaluate/official.json"),
             manifests=[manifest for manifest in manifests if manifest],
             curves={
                 name: _json_lines(bench.run / stage / "curve.jsonl")
@@ -251,6 +252,10 @@ def _report(bench: Bench, folder: Path) -> Outcome:
         folder,
     )
     return Outcome({})
+
+
+def _json_or_nothing(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

@@ -25,10 +25,13 @@ Comparison = Literal["better", "worse", "overlap", "unknown"]
 SYSTEMS = {
     "base": "the student as it came",
     "base+rag": "the student, reading retrieved passages",
+    "base+document": "the student, reading what its context holds",
     "document-lm": "trained on the documents' plain text for as many steps",
     "sft": "fine-tuned on the examples",
     "dpo": "preference-tuned on the pairs",
     "sft+dpo": "fine-tuned, then preference-tuned",
+    "sft+dpo+rag": "sft+dpo, reading retrieved passages",
+    "teacher+passage": "a ceiling, not an opponent",
 }
 """The ladder of systems in its order, with a few words on each."""
 
@@ -53,6 +56,8 @@ class ReportData:
     verdicts: Sequence[Verdict] = ()
     summary: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """`evaluate/summary.json`."""
+    official: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """`evaluate/official.json`, where the user gave answers marked by people."""
     manifests: Sequence[Manifest] = ()
     """Of the finished stages, in their order."""
     curves: Mapping[str, Sequence[Mapping[str, Any]]] = field(

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from adhere.report import plots, sentences, views
+from adhere.report import costs, plots, sentences, views
 from adhere.report.data import (
     GAIN,
     SYSTEMS,
@@ -75,6 +75,11 @@ def _systems(report: ReportData) -> dict[str, Any]:
         "differences": views.difference_rows(summary),
         "exams": [sentences.exam_sentence(judge) for judge in summary.get("judges", ())],
         "win_rate": WIN_RATE,
+        "agreement": sentences.agreement_sentences(summary),
+        "notes": summary.get("notes", {}),
+        "costs": costs.cost_rows(summary),
+        "official": costs.official_rows(report.official),
+        "accuracy": costs.ACCURACY,
         "win_rates": views.win_rows(summary),
     }
 

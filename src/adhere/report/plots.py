@@ -30,7 +30,16 @@ _VARIABLES = {
 }
 """Colour -> the CSS variable that stands for it in the page, so that dark mode works."""
 
-_SYSTEM_COLOURS = {"base": SOFT, "base+rag": ORANGE, "sft": SKY, "dpo": PURPLE, "sft+dpo": BLUE}
+_SYSTEM_COLOURS = {
+    "base": SOFT,
+    "base+rag": ORANGE,
+    "base+document": ORANGE,
+    "document-lm": RED,
+    "sft": SKY,
+    "dpo": PURPLE,
+    "sft+dpo": BLUE,
+    "sft+dpo+rag": BLUE,
+}
 
 _STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9.5,

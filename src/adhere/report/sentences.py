@@ -169,6 +169,17 @@ def verdict_words(verdict: Verdict) -> str:
     return f"{won} beats {lost} by {verdict.judge}, margin {abs(verdict.margin):.2f}"
 
 
+def agreement_sentences(summary: Mapping[str, Any]) -> list[str]:
+    """How far the judges that have verdicts agree, two by two and all together."""
+    return [
+        f"{listed(row['judges'])} say the same of {_percent(row['same'])} of "
+        f"{counted(row['n'], 'comparison')} (Krippendorff's alpha "
+        f"{'unknown' if row['alpha'] is None else format(row['alpha'], '.2f')})."
+        for row in summary.get("agreement", ())
+        if row["n"]
+    ]
+
+
 def limits(data: ReportData) -> tuple[str, ...]:
     """What these numbers cannot show."""
     return tuple(

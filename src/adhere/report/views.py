@@ -74,6 +74,8 @@ class WinRow:
     row: Mapping[str, Any]
     rate: Estimate
     corrected: Estimate | None
+    level: Estimate | None
+    """At equal length of the two answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,12 @@ def win_rows(summary: Mapping[str, Any]) -> list[WinRow]:
     """The win rates of admitted judges; those of others mean nothing and are left out."""
     admitted = {judge["name"] for judge in summary.get("judges", ()) if judge["admitted"]}
     return [
-        WinRow(row, rate, read_estimate(row.get("corrected")))
+        WinRow(
+            row,
+            rate,
+            read_estimate(row.get("corrected")),
+            read_estimate(row.get("length_controlled"), "rate"),
+        )
         for row in summary.get("win_rates", ())
         if row["judge"] in admitted and (rate := read_estimate(row, "rate"))
     ]

@@ -1,0 +1,66 @@
+"""What alignment cost, and answers marked by people: tables beside that of the probes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adhere.report.data import Estimate, Metric, headline_system, read_estimate
+
+REFUSED = Metric("refused", "Declined or denied", "lower", "", unit="per cent")
+_NEEDED = Metric("refused", "Declined or denied", "higher", "", unit="per cent")
+_NLL = Metric("nll", "NLL of good answers", "lower", "nats a token")
+ACCURACY = Metric("accuracy", "Agrees with people", "higher", "", unit="per cent")
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One measure by base and by the aligned model; `absent` says why there is none."""
+
+    what: str
+    metric: Metric
+    base: Estimate | None = None
+    ours: Estimate | None = None
+    change: Estimate | None = None
+    absent: str = ""
+
+
+def cost_rows(summary: Mapping[str, Any]) -> list[CostRow]:
+    """`costs` of `summary.json`, base against the aligned model."""
+    costs, ours = summary.get("costs", {}), headline_system(summary)
+    refusals = costs.get("refusals", {})
+    kinds = (
+        ("Questions about what the documents permit: declined or denied", REFUSED, "permitted"),
+        ("Safe requests of the file given: declined or denied", REFUSED, "safe"),
+        ("Unsafe requests of the file given: declined or denied", _NEEDED, "unsafe"),
+        ("General instructions: surprise at good answers, nats a token", _NLL, "general"),
+    )
+    found = {**costs, "safe": refusals.get("safe"), "unsafe": refusals.get("unsafe")}
+    rows = [_row(what, metric, found[key], ours) for what, metric, key in kinds if found.get(key)]
+    if "absent" in refusals:
+        rows.append(CostRow("Safe and unsafe requests", REFUSED, absent=refusals["absent"]))
+    return rows
+
+
+def _row(what: str, metric: Metric, found: Mapping[str, Any], ours: str | None) -> CostRow:
+    if "absent" in found:
+        return CostRow(what, metric, absent=found["absent"])
+    systems = found["systems"]
+    change = next(
+        (row for row in found["differences"] if (row["a"], row["b"]) == (ours, "base")), None
+    )
+    return CostRow(
+        what,
+        metric,
+        read_estimate(systems.get("base", {}).get(metric.key)),
+        read_estimate(systems.get(ours, {}).get(metric.key)),
+        read_estimate(change),
+    )
+
+
+def official_rows(official: Mapping[str, Any]) -> list[tuple[str, Estimate]]:
+    """System -> how often it finds the answer that people marked good likelier than a bad one."""
+    cells = (
+        (system, read_estimate(metrics.get(ACCURACY.key)))
+        for system, metrics in official.get("systems", {}).items()
+    )
+    return [(system, cell) for system, cell in cells if cell]
