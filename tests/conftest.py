@@ -1,6 +1,7 @@
 """What several tests share: a scripted teacher, two tiny models, and one whole run."""
 
 import shutil
+import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from adhere.stages import STAGES
 # A busy machine is no fault of the code: an example may take as long as it needs.
 hypothesis_settings.register_profile("adhere", deadline=None)
 hypothesis_settings.load_profile("adhere")
+
+# A shell has its background jobs ignore Ctrl-C, and so would the programs that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).parent / "data"
 SCRIPT = DATA / "teacher.toml"
