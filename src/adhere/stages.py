@@ -126,8 +126,8 @@ def _curate(bench: Bench, folder: Path) -> Outcome:
 def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
     if review.waiting:
         bench.progress.note(
-            f"A person's decisions about {len(review.waiting)} rows wait until these are there "
-            f"again (review/decisions.jsonl): {', '.join(review.waiting)}."
+            "A person's decisions wait for rows that are not there now (review/decisions.jsonl): "
+            f"{', '.join(review.waiting)}."
         )
     return review.facts()
 
