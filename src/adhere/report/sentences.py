@@ -193,8 +193,9 @@ def limits(data: ReportData) -> tuple[str, ...]:
                 f"{data.settings.models.teacher}, not by people; where "
                 "it misread the document, the reference is wrong too.",
                 "Grounding gain, and any judge built on likelihood, rewards copying the passage.",
-                "What is tested is what the model says when asked, not what it does elsewhere, "
-                "and not whether its other abilities suffered.",
+                "What is tested is what the model says when asked, not what it does elsewhere"
+                f"{'' if 'costs' in data.summary else ', and not whether other abilities suffered'}"
+                ".",
             ),
         )
     )
