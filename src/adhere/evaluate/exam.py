@@ -187,7 +187,10 @@ class _Worse:
 
 
 def _worse(probes: Sequence[Probe], generic: Sequence[str], seed: int) -> list[_Worse]:
-    """For each probe its contrast, and a longer and a shorter answer of each other kind."""
+    """For each probe its contrast, and a longer and a shorter answer of each other kind.
+
+    None is as long as the reference: it could not be crossed.
+    """
     found: list[_Worse] = []
     for probe in probes:
         if probe.contrast is not None:
@@ -200,7 +203,7 @@ def _worse(probes: Sequence[Probe], generic: Sequence[str], seed: int) -> list[_
                 side = [one for one in ready if one.longer == longer]
                 if side:
                     found.append(Random(f"{seed}:{kind}:{longer}:{probe.id}").choice(side))
-    return found
+    return [one for one in found if len(one.worse) != len(one.probe.reference)]
 
 
 def _crossed(found: Sequence[_Worse], seed: int) -> list[_Worse]:
@@ -216,7 +219,7 @@ def _crossed(found: Sequence[_Worse], seed: int) -> list[_Worse]:
 
 def _by_turns(found: Sequence[_Worse], seed: int) -> Iterator[_Worse]:
     def rank(one: _Worse) -> float:
-        return Random(f"{seed}:{one.kind}:{one.probe.id}").random()
+        return Random(f"{seed}:{one.kind}:{one.longer}:{one.probe.id}").random()
 
     queues = [
         deque(sorted((one for one in found if one.kind == kind), key=rank))

@@ -10,7 +10,7 @@ for means and in 59 to 90 for a rate of 95 %, and BCa was no better.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,20 +78,16 @@ class Clustered:
         """As `mean`, for values in [0, 1] such as wins, with Wilson's interval.
 
         The sample's size is the effective one (`effective_size`), and t takes the place
-        of the normal quantile (Korn and Graubard 1998 for the idea of both).
+        of the normal quantile (Korn and Graubard 1998 for the idea of both). Clusters
+        that by chance differ less than single units would are no reason to be surer.
         """
         found = self.mean(values)
         if found is None or found.error is None:
             return found
-        low, high = wilson(found.value, effective_size(found), _t(found.clusters))
-        return Estimate(
-            value=found.value,
-            low=low,
-            high=high,
-            n=found.n,
-            error=found.error,
-            clusters=found.clusters,
-        )
+        apart = float(np.nanstd(values, ddof=1) / np.sqrt(found.n))
+        careful = replace(found, error=max(found.error, apart))
+        low, high = wilson(found.value, effective_size(careful), _t(found.clusters))
+        return replace(careful, low=low, high=high)
 
     def rate_difference(self, values: FloatArray) -> Estimate | None:
         """As `mean`, for differences of two rates, in [-1, 1].
@@ -106,14 +102,7 @@ class Clustered:
         names = [*map(str, self._cluster), "won", "lost"]
         wider = Clustered(names).mean(np.append(values, [1.0, -1.0]))
         assert wider is not None
-        return Estimate(
-            value=found.value,
-            low=wider.low,
-            high=wider.high,
-            n=found.n,
-            error=wider.error,
-            clusters=found.clusters,
-        )
+        return replace(found, low=wider.low, high=wider.high, error=wider.error)
 
     def ahead(self, values: FloatArray) -> tuple[int, int]:
         """In how many clusters the differences add up to more than 0, and to less."""
