@@ -207,10 +207,23 @@ def test_batches_hold_every_row_once_within_the_limit(
         row.id for row in given_rows
     )
     for batch in made:
-        assert batch.ids.size <= limit or len(batch.rows) == 1
-        for number, row in enumerate(batch.rows):
-            known = batch.ids[number, : batch.lengths[number]].tolist()
-            assert [*known, row.answer[-1]] == row.context + row.answer
+        assert batch.ids.size <= limit or len(batch.lengths) == 1
+        assert len({tuple(row.read) for row in batch.rows}) == len(batch.lengths)
+        ends = np.cumsum([len(row.answer) for row in batch.rows])
+        for row, places in zip(batch.rows, np.split(batch.places, ends[:-1]), strict=True):
+            text, first = divmod(int(places[0]), batch.ids.shape[1])
+            assert batch.ids[text, : batch.lengths[text]].tolist() == row.read
+            assert first == len(row.context) - 1
+            assert np.diff(places).tolist() == [1] * (len(row.answer) - 1)
+
+
+def test_answers_that_end_alike_but_for_a_token_are_one_text() -> None:
+    yes, no, other = Row("y", [5, 6], [7]), Row("n", [5, 6], [8]), Row("o", [5, 9], [7])
+    [batch] = batches([yes, other, no], 64)
+    assert batch.ids.tolist() == [[5, 6], [5, 9]]
+    assert [row.id for row in batch.rows] == ["y", "n", "o"]
+    assert batch.places.tolist() == [1, 1, 3]
+    assert batch.labels.tolist() == [7, 8, 7]
 
 
 @given(rows)
@@ -220,14 +233,7 @@ def test_the_label_of_a_place_is_the_token_after_it(
     """A model that gives each label minus itself must score an answer minus its sum."""
     given_rows = [Row(str(n), context, answer) for n, (context, answer) in enumerate(contents)]
     for batch in batches(given_rows, 64):
-        flat = batch.ids.ravel()
-        width = batch.ids.shape[1]
-        for place, label in zip(batch.places, batch.labels, strict=True):
-            row, at = divmod(int(place), width)
-            if at + 1 < batch.lengths[row]:
-                assert flat[place + 1] == label
-            else:
-                assert batch.rows[row].answer[-1] == label
+        assert batch.labels.tolist() == [token for row in batch.rows for token in row.answer]
         for score in scores(batch, -batch.labels.astype(np.float32)):
             answer = given_rows[int(score.id)].answer
             assert (score.logprob, score.tokens) == (-sum(answer), len(answer))
