@@ -98,10 +98,14 @@ def _answered(live: LiveModel, asked: dict[str, Turns], console: "Console") -> d
             console.print(f"{name}: {text}", markup=False, soft_wrap=True)
         return answers
     answers = dict.fromkeys(asked, "")
-    with Live(_panels(answers, console.width), console=console) as screen:
+    screen = Live(_panels(answers, console.width), console=console)
+    try:  # and no `with`: Ctrl-C may come while it starts
+        screen.start()
         for name, text in _written(live, asked):
             answers[name] = text
             screen.update(_panels(answers, console.width))
+    finally:
+        screen.stop()
     return answers
 
 
