@@ -140,7 +140,8 @@ def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
                 "student": str(tiny_student),
                 "embedder": str(tiny_embedder),
             },
-            "clauses": {"max_per_passage": 4},
+            # A random embedder finds all clauses alike.
+            "clauses": {"max_per_passage": 4, "same_act": 1.0, "same_rule": 1.0},
             "generate": {"min_relevance": -1.0},
             "curate": {"semantic_duplicate": 1},
             "sft": {"epochs": 1, "lora_rank": 4},

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.duty import plain_duty
+from adhere.duty import act, duties, plain_duty
 from adhere.records import Polarity
 
 LANGUAGES = ("en", "fr", "es", "de", "ar", "zh", "ja")
@@ -108,6 +108,7 @@ def test_a_language_without_a_list_has_no_plain_words() -> None:
         ("zh", "人人有权休息。", "permitted"),
         ("zh", "客人无需付费。", "permitted"),
         ("zh", "我们努力做到公平。", "aspired to"),
+        ("zh", "供应商可以送货。", "permitted"),
         ("zh", "船库是红色的，可能很旧。", None),
         ("ja", "一人で漕いではなりません。", "forbidden"),
         ("ja", "喫煙は禁止されています。", "forbidden"),
@@ -131,3 +132,24 @@ def test_plain_words_in_other_languages(
 @given(st.sampled_from(LANGUAGES), st.text())
 def test_any_text_has_a_polarity_or_none(language: str, text: str) -> None:
     assert plain_duty(text, language) in {"required", "forbidden", "permitted", "aspired to", None}
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "rest"),
+    [
+        ("en", "Staff must not take gifts.", "Staff take gifts."),
+        ("en", "Staff may take gifts.", "Staff take gifts."),
+        ("es", "Los socios no deben remar solos.", "Los socios remar solos."),
+        ("ja", "客は二回漕ぐことができる。", "客は二回漕ぐ る。"),
+        ("fi", "You must rest.", "You must rest."),
+        ("en", "You may not?", "You ?"),
+        ("en", "must", "must"),
+    ],
+)
+def test_an_act_is_what_duties_are_said_of(language: str, sentence: str, rest: str) -> None:
+    assert act(sentence, language) == rest
+
+
+def test_all_duties_of_a_sentence_in_their_order() -> None:
+    assert duties("You may leave, but you must not run.", "en") == ["permitted", "forbidden"]
+    assert duties("The clinic is white.", "en") == []

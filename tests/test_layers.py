@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engines",),
     ("teacher", "grounding", "review", "text_coverage"),
     ("readers",),
-    ("ingest", "clauses", "generate", "curate", "train", "evaluate", "report"),
+    ("ingest", "clauses", "conflicts", "generate", "curate", "train", "evaluate", "report"),
     ("bench",),
     ("ladder",),
     ("assess",),

@@ -11,7 +11,6 @@ then what denies a duty and so permits ("muss nicht"), then the others.
 
 import re
 from collections.abc import Mapping
-from typing import cast
 
 from adhere.records import Polarity
 
@@ -99,8 +98,8 @@ _CHINESE = {
         | 切勿 | 请勿 | [绝决从]不 | 无权 | 不当行为""",
     "excused": r"不必 | 无须 | 无需 | 不需要 | 不用",
     "aspired": r"努力 | 致力 | 力求 | 力争 | 旨在 | 争取 | 希望 | 追求 | 目的在于",
-    "required": r"""必须 | 必需 | 应(?!有权|享有|用|对|邀|聘) | 务必 | 须 | 需(?!要的|求) | 义务
-        | 要求(?!的) | 责任 | 负责(?!人) | 保证(?!的) | 承诺 | 只有""",
+    "required": r"""必须 | 必需 | (?<![供反响适相效])应(?!有权|享有|用|对|邀|聘) | 务必 | 须
+        | 需(?!要的|求) | 义务 | 要求(?!的) | 责任 | 负责(?!人) | 保证(?!的) | 承诺 | 只有""",
     "permitted": r"""有权 | 有[^,，。;；]{0,40}?权利 | 有资格 | 享有 | 享受 | 可以
         | 可(?![能是靠见致查]) | 得有 | 允许 | 准许 | 有\w*的?自由""",
 }
@@ -131,9 +130,17 @@ _UNSPACED: Mapping[str, Mapping[str, str]] = {"zh": _CHINESE, "ja": _JAPANESE}
 _VERB_LAST = {"ja"}
 
 
+_POLARITY: Mapping[str, Polarity] = {
+    "forbidden": "forbidden",
+    "excused": "permitted",
+    "aspired": "aspired to",
+    "required": "required",
+    "permitted": "permitted",
+}
+
+
 def _compiled(words: Mapping[str, str], before: str, after: str) -> re.Pattern[str]:
-    order = ("forbidden", "excused", "aspired", "required", "permitted")
-    kinds = "|".join(f"(?P<{kind}>{words[kind]})" for kind in order if kind in words)
+    kinds = "|".join(f"(?P<{kind}>{words[kind]})" for kind in _POLARITY if kind in words)
     return re.compile(f"{before}(?:{kinds}){after}", re.IGNORECASE | re.VERBOSE)
 
 
@@ -149,9 +156,26 @@ def plain_duty(sentence: str, language: str) -> Polarity | None:
 
     `language` is an ISO 639-1 code; a language without a list has no plain words.
     """
+    found = duties(sentence, language)
+    return found[-1 if language in _VERB_LAST else 0] if found else None
+
+
+def duties(sentence: str, language: str) -> list[Polarity]:
+    """The polarities of all plain words of duty in a sentence, in their order."""
     pattern = _DUTY.get(language)
-    found = list(pattern.finditer(_MARKS.sub("", sentence))) if pattern else []
-    if not found:
-        return None
-    kind = str(found[-1 if language in _VERB_LAST else 0].lastgroup)
-    return cast("Polarity", {"aspired": "aspired to", "excused": "permitted"}.get(kind, kind))
+    found = pattern.finditer(_plain(sentence)) if pattern else ()
+    return [_POLARITY[str(match.lastgroup)] for match in found]
+
+
+def act(sentence: str, language: str) -> str:
+    """A sentence without its words of duty: what "must", "must not" and "may" are said of.
+
+    The whole sentence where nothing is left.
+    """
+    pattern = _DUTY.get(language)
+    rest = pattern.sub(" ", _plain(sentence)) if pattern else sentence
+    return " ".join(rest.split()) if re.search(r"\w", rest) else sentence
+
+
+def _plain(sentence: str) -> str:
+    return _MARKS.sub("", sentence)

@@ -15,6 +15,7 @@ Polarity = Literal["required", "forbidden", "permitted", "aspired to"]
 Stance = Literal["explicit", "implicit"]
 Role = Literal["system", "user", "assistant"]
 Winner = Literal["a", "b", "tie"]
+RelationKind = Literal["contradiction", "duplicate", "refinement"]
 
 
 def record_id(*parts: object) -> str:
@@ -95,6 +96,27 @@ class Clause:
     def __post_init__(self) -> None:
         _refuse(not self.statement.strip(), "clause: empty statement")
         _refuse(self.end <= self.start, "clause: empty span")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """How two clauses stand to each other; of a refinement the second is the narrower."""
+
+    id: str
+    kind: RelationKind
+    first: str
+    second: str
+    score: float
+    """Cosine of the embeddings of the two acts (`adhere.duty.act`)."""
+    winner: str | None = None
+    """The one that stands where the other was set aside; None where both or neither stand."""
+
+    def __post_init__(self) -> None:
+        _refuse(self.first == self.second, "relation: a clause and itself")
+
+    def other(self, clause: str) -> str | None:
+        """The other side, or None for a clause that is neither."""
+        return {self.first: self.second, self.second: self.first}.get(clause)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,14 @@ class ClausesSettings(_Settings):
 
     max_per_passage: Annotated[int, Field(ge=1, le=50)] = 4
     """Keep at most this many clauses of one passage, those with the plainest words first."""
+    same_act: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Least cosine of two acts for contrary duties to contradict each other (MiniLM's scale)."""
+    same_rule: Annotated[float, Field(ge=0, le=1)] = 0.88
+    """Least cosine of two acts under one duty to be the same rule, or one with another figure."""
+    precedence: tuple[str, ...] = ()
+    """Names of documents; where two contradict each other, the one named earlier wins."""
+    settle: dict[str, Literal["wins", "loses"]] = {}
+    """Clause id -> "wins" or "loses", for contradictions that the order does not settle."""
 
 
 class GenerateSettings(_Settings):

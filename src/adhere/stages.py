@@ -13,6 +13,7 @@ from typing import Any
 
 from adhere.bench import Bench
 from adhere.clauses import extract_clauses
+from adhere.conflicts import check_precedence, find_relations, settle
 from adhere.curate import curate
 from adhere.errors import InputError
 from adhere.generate import generate
@@ -60,11 +61,11 @@ def _ingest(bench: Bench, folder: Path) -> Outcome:
 
 
 def _clauses(bench: Bench, folder: Path) -> Outcome:
+    documents = bench.read("ingest/documents.jsonl", Document)
+    settings = bench.settings.clauses
+    check_precedence(documents, settings)
     clauses, dropped = extract_clauses(
-        bench.read("ingest/documents.jsonl", Document),
-        bench.read("ingest/passages.jsonl", Passage),
-        bench.teacher,
-        bench.settings.clauses,
+        documents, bench.read("ingest/passages.jsonl", Passage), bench.teacher, settings
     )
     review = Review(bench.run, "clauses", STAGES["clauses"].reviewed)
     clauses = review.apply("clauses", clauses, dropped)
@@ -74,8 +75,18 @@ def _clauses(bench: Bench, folder: Path) -> Outcome:
             "and took none as a rule or a value. Give a document that says what people must, "
             "may or should do, or a stronger teacher (--models.teacher)."
         )
-    counts = {"clauses": write_records(folder / "clauses.jsonl", clauses)}
-    counts |= Counter(clause.polarity for clause in clauses)
+    relations = find_relations(clauses, documents, bench.embed, settings)
+    settled = settle(clauses, relations, documents, settings)
+    if settled.unsettled:
+        bench.progress.note(
+            f"Contradictions that are not settled, so that both sides make data: "
+            f"{settled.unsettled}. `adhere conflicts {bench.run}` shows them and the remedy."
+        )
+    write_records(folder / "set_aside.jsonl", settled.aside)
+    write_records(folder / "conflicts.jsonl", settled.relations)
+    counts = {"clauses": write_records(folder / "clauses.jsonl", settled.standing)}
+    counts |= Counter(clause.polarity for clause in settled.standing)
+    dropped += settled.dropped
     return _outcome(folder, counts, dropped, _review_facts(bench, review))
 
 
@@ -321,7 +332,7 @@ STAGES: Mapping[str, Stage] = {
     "clauses": Stage(
         does="passages -> clauses",
         after=("ingest",),
-        settings=(*_TEACHER, "clauses"),
+        settings=(*_TEACHER, "models.embedder", "clauses"),
         work=_clauses,
         prompts=("value", "implied"),
         reviewed=("clauses",),
