@@ -19,7 +19,7 @@ from adhere.errors import EngineError, InputError, MissingExtraError
 from adhere.progress import NoProgress
 from adhere.records import Example, Origin, PreferencePair, Probe
 from adhere.settings import DPOSettings, SFTSettings
-from adhere.train import TrainingResult, alarms, libraries, loading, session, train_dpo, train_sft
+from adhere.train import Task, TrainingResult, alarms, libraries, loading, session
 from adhere.train.rows import answer_row, fit
 
 T = TypeVar("T")
@@ -69,6 +69,22 @@ PROBES = [
     )
     for i, rule in enumerate(RULES)
 ]
+
+
+def train_sft(
+    examples: list[Example], held_out: list[Probe], *task: Any, **more: Any
+) -> TrainingResult:
+    """`task`: model, adapter, settings, folder, progress."""
+    return adhere.train.train_sft(examples, held_out, Task(**named("sft", *task)), **more)
+
+
+def train_dpo(pairs: list[PreferencePair], held_out: list[Probe], *task: Any) -> TrainingResult:
+    return adhere.train.train_dpo(pairs, held_out, Task(**named("dpo", *task)))
+
+
+def named(stage: str, *values: Any) -> dict[str, Any]:
+    names = ("model", "adapter", "settings", "folder", "progress")
+    return {"stage": stage, **dict(zip(names, values, strict=True))}
 
 
 class Recorder:
@@ -198,6 +214,7 @@ def test_sft_learns_the_answers_and_leaves_adapter_and_curve(sft: Trained) -> No
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",
         "curve.jsonl",
+        "rows.md",
     ]
     written = (sft.folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in written] == result.curve
@@ -302,12 +319,6 @@ def test_dpo_prefers_the_chosen_answers_and_makes_them_likelier(
     assert last(result, "rewards/chosen") > 0 > last(result, "rewards/rejected")
     assert last(result, "eval_logps/chosen") > first(result, "eval_logps/chosen")
     assert result.alarms == []
-
-
-def test_plain_dpo_is_without_the_likelihood_term(model: Path, tmp_path: Path) -> None:
-    settings = DPO.model_copy(update={"nll_weight": 0.0, "epochs": 1})
-    result = train_dpo(PAIRS, [], model, None, settings, tmp_path, NoProgress())
-    assert first(result, "loss") == pytest.approx(0.6931, abs=1e-3)  # -log sigmoid(0)
 
 
 # Rows
@@ -431,7 +442,9 @@ def test_only_a_whole_checkpoint_of_the_same_work_is_resumed(tmp_path: Path) -> 
 
 def test_a_training_that_diverges_stops_with_a_sentence(model: Path, tmp_path: Path) -> None:
     settings = SFT.model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(EngineError, match=r"step \d+, so the training has diverged; lower"):
+    with pytest.raises(
+        EngineError, match=r"step \d+, so the training has diverged\..*Lower the learning rate"
+    ):
         train_sft(EXAMPLES, [], model, None, settings, tmp_path, NoProgress())
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "adapter").exists()

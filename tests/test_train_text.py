@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_train import EXAMPLES, copies
+from test_train import EXAMPLES, copies, train_sft
 
 import adhere.train
 from adhere.progress import NoProgress
 from adhere.settings import MidtrainSettings, SFTSettings
-from adhere.train import Budget, TrainingResult, session, train_sft, train_text
+from adhere.train import Budget, Task, TrainingResult, session
 from adhere.train.text import SHORTEST_WINDOW, windows
 
 TEXTS = ("Crew must rest. " * 12, "Guests may row. " * 5)
@@ -19,6 +19,18 @@ TOKENS = sum(len(text) + 1 for text in TEXTS)  # a letter is a token; each text 
 SETTINGS = MidtrainSettings(
     enabled=True, epochs=3, batch_size=2, lora_rank=4, learning_rate=1e-2, max_length=64
 )
+
+
+def train_text(
+    stage: str,
+    model: Path,
+    settings: Any,
+    folder: Path,
+    progress: Any,
+    budget: Budget | None = None,
+) -> TrainingResult:
+    task = Task(stage=stage, model=model, settings=settings, folder=folder, progress=progress)
+    return adhere.train.train_text(TEXTS, task, budget)
 
 
 class Letters:
@@ -78,7 +90,7 @@ def trainers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_every_token_of_the_text_is_learned_and_no_chat_template_is_laid_over_it(
     tiny_student: Path, tmp_path: Path, trainers: list[Any]
 ) -> None:
-    result = train_text("midtrain", TEXTS, tiny_student, SETTINGS, tmp_path, NoProgress())
+    result = train_text("midtrain", tiny_student, SETTINGS, tmp_path, NoProgress())
     rows = trainers[0].train_dataset
     assert list(rows["labels"]) == list(rows["input_ids"])
     tokenizer = trainers[0].processing_class
@@ -102,7 +114,7 @@ def test_an_opponent_takes_as_many_steps_and_about_as_many_tokens(
 
     settings = SFTSettings(epochs=1, batch_size=2, lora_rank=4)
     budget = Budget(steps=11, tokens=11 * 2 * 40)
-    result = train_text("document-lm", TEXTS, tiny_student, settings, tmp_path, Listening(), budget)
+    result = train_text("document-lm", tiny_student, settings, tmp_path, Listening(), budget)
     assert result.steps == 11
     assert 0.8 * budget.tokens < result.tokens <= budget.tokens
     assert notes == [
@@ -113,7 +125,7 @@ def test_an_opponent_takes_as_many_steps_and_about_as_many_tokens(
 def test_sft_goes_on_from_the_midtrained_adapter(
     tiny_student: Path, tmp_path: Path, trainers: list[Any]
 ) -> None:
-    train_text("midtrain", TEXTS, tiny_student, SETTINGS, tmp_path / "text", NoProgress())
+    train_text("midtrain", tiny_student, SETTINGS, tmp_path / "text", NoProgress())
     settings = SFTSettings(epochs=1, batch_size=8, learning_rate=1e-3)
     adapter = tmp_path / "text" / "adapter"
     read = copies(trainers[0])

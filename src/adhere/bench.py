@@ -15,6 +15,7 @@ from adhere.prompts import Prompts
 from adhere.settings import RunSettings
 from adhere.store import read_records
 from adhere.teacher import Teacher
+from adhere.train import check_training
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ class Bench:
         """Raise now what would otherwise be found after an hour.
 
         Unknown or unreachable models, missing packages, files of the user's that are not
-        of their layout; weights are fetched here.
+        of their layout, a way of training that this machine does not have; weights are
+        fetched here.
         """
         read_extras(self.settings.evaluate)
         others = [self.engine_at(address) for address in self.settings.evaluate.systems.values()]
@@ -48,6 +50,7 @@ class Bench:
             engine.check()
         for name in (self.settings.models.student, self.settings.models.embedder):
             checkpoint_folder(name, self.progress)
+        check_training(self.settings)
 
     @cached_property
     def engine(self) -> Engine:
@@ -81,19 +84,45 @@ class Bench:
 
     @property
     def adapters(self) -> dict[str, Path]:
-        """The finished adapters of the run by the name of their system, else of their stage."""
+        """The finished adapters of the run by the name of their system, else of their stage.
+
+        Those of the student as it came: not those of a checkpoint that full tuning left.
+        """
         names = {stage: name for name, stage in ADAPTERS.items()}
-        there = [path for path in sorted(self.run.glob("*/adapter")) if not path.parent.suffix]
+        there = [
+            path
+            for path in sorted(self.run.glob("*/adapter"))
+            if not path.parent.suffix and self.trained(path.parent.name)[0] == self.student
+        ]
         found = {names.get(path.parent.name, path.parent.name): path for path in there}
         known = {name: found.pop(name) for name in ADAPTERS if name in found}
         return known | found
 
-    def student_engine(self, adapter: str | None) -> Engine:
-        """The student under one of the run's adapters, or as it came."""
+    def trained(self, stage: str | None) -> tuple[Path, Path | None]:
+        """What a training stage left: a checkpoint, and the adapter to lay over it, if any.
+
+        Full tuning leaves a checkpoint of its own; an adapter belongs to the checkpoint
+        that its training started from. None is the student as it came.
+        """
+        if stage is None:
+            return self.student, None
+        if (self.run / stage / "model").is_dir():
+            return self.run / stage / "model", None
+        return self.trained(self.before(stage))[0], self.run / stage / "adapter"
+
+    def before(self, stage: str) -> str | None:
+        """The training that this one goes on from, if any."""
+        midtrained = "midtrain" if self.settings.midtrain.enabled else None
+        return {"sft": midtrained, "dpo": "sft"}.get(stage)
+
+    def student_engine(self, stage: str | None) -> Engine:
+        """The student as one of the run's trainings left it, or as it came."""
         from adhere.engines.transformers import TransformersEngine
 
-        folder = self.run / adapter if adapter else None
-        return self._cached(TransformersEngine(self.settings.models.student, folder, self.progress))
+        model, adapter = self.trained(stage)
+        name = self.settings.models.student if model == self.student else str(model)
+        engine = TransformersEngine(name, adapter, self.progress)
+        return self._cached(engine)
 
     def _cached(self, engine: Engine) -> Engine:
         return Cached(engine, self.run / "cache.sqlite", self.progress, self.asked)

@@ -72,7 +72,7 @@ def _rungs(
     yield System(name="base+rag", engine=base, read=retrieved)
     if full:
         yield _with_document(bench, measured, base)
-    trained = {name: bench.student_engine(f"{stage}/adapter") for name, stage in ADAPTERS.items()}
+    trained = {name: bench.student_engine(stage) for name, stage in ADAPTERS.items()}
     for name, engine in trained.items():
         yield System(name=name, engine=engine)
     yield System(name="sft+dpo+rag", engine=trained["sft+dpo"], read=retrieved)

@@ -7,7 +7,7 @@ made from these classes, so a setting is described here and nowhere else.
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -99,14 +99,32 @@ class TrainSettings(_Settings):
 
     epochs: Annotated[float, Field(gt=0)] = 4
     """Passes over the data."""
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
-    """Peak; LoRA wants about ten times the rate of full tuning."""
+    tuning: Literal["lora", "qlora", "full"] = "lora"
+    """`lora` trains an adapter, `qlora` the same over 4-bit weights (CUDA only), `full` all."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Peak; by default 4e-4 (DPO 1e-4), and a tenth of it when tuning is `full`."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Rows an optimiser step."""
     lora_rank: Annotated[int, Field(ge=1)] = 32
+    """Of the adapter's matrices."""
+    lora_alpha: Annotated[int, Field(ge=1)] = 32
+    """The adapter's update is scaled by lora_alpha / lora_rank."""
     max_length: Annotated[int, Field(ge=32)] = 512
     """Tokens of prompt and answer together; longer rows are counted and dropped."""
+    early_stopping: bool = False
+    """Hold back a tenth of the rows, end when their loss no longer falls, keep the best."""
     seed: int = 0
+
+    lora_rate: ClassVar[float] = 4e-4
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate after warm-up.
+
+        Full tuning wants about a tenth of LoRA's (Schulman et al. 2025, "LoRA Without Regret").
+        """
+        default = self.lora_rate / 10 if self.tuning == "full" else self.lora_rate
+        return self.learning_rate or default
 
 
 class MidtrainSettings(TrainSettings):
@@ -125,16 +143,31 @@ class MidtrainSettings(TrainSettings):
 class SFTSettings(TrainSettings):
     """Supervised fine-tuning on the examples."""
 
+    general_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of general instructions among the rows, against forgetting."""
+    general: str | None = None
+    """JSONL file of them, rows {"question", "answer"}; without, the student's own answers."""
+
 
 class DPOSettings(TrainSettings):
-    """Direct preference optimisation on the pairs."""
+    """Preference optimisation on the pairs."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    """Peak; below the SFT rate, so that the likelihood of good answers does not collapse."""
+    method: Literal["dpo", "dpo+nll", "ipo", "kto"] = "dpo+nll"
+    """The loss: docs/training.md says when to take which."""
     beta: Annotated[float, Field(gt=0)] = 0.1
     """Strength of the tie to the reference (Rafailov et al. 2023, arXiv 2305.18290)."""
-    nll_weight: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the likelihood of the chosen answer beside the DPO loss; 0 is plain DPO."""
+    nll_weight: Annotated[float, Field(gt=0)] = 1.0
+    """Weight of the likelihood of the chosen answer beside the DPO loss, in `dpo+nll`."""
+
+    # Below SFT's, so that the likelihood of good answers does not collapse.
+    lora_rate: ClassVar[float] = 1e-4
+
+
+class TrackingSettings(_Settings):
+    """Where training is watched from; nothing that is trained depends on it."""
+
+    report_to: Literal["none", "tensorboard", "trackio", "wandb", "mlflow"] = "none"
+    """The tracker that TRL reports to; its package must be installed."""
 
 
 class EvaluateSettings(_Settings):
@@ -198,6 +231,7 @@ class Choices(_Settings):
     midtrain: MidtrainSettings = MidtrainSettings()
     sft: SFTSettings = SFTSettings()
     dpo: DPOSettings = DPOSettings()
+    tracking: TrackingSettings = TrackingSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 
 

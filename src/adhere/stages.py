@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from adhere.bench import Bench
 from adhere.clauses import extract_clauses
@@ -32,9 +32,21 @@ from adhere.records import (
     Verdict,
 )
 from adhere.review import Kind, Review
-from adhere.settings import RunSettings
+from adhere.settings import RunSettings, TrainSettings
 from adhere.store import count_reasons, read_manifest, write_json, write_records
-from adhere.train import Budget, TrainingResult, train_dpo, train_sft, train_text
+from adhere.train import (
+    Budget,
+    General,
+    Task,
+    TrainingResult,
+    own_answers,
+    read_general,
+    train_dpo,
+    train_sft,
+    train_text,
+)
+
+S = TypeVar("S", bound=TrainSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +156,8 @@ def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
 
 
 def _midtrain(bench: Bench, folder: Path) -> Outcome:
-    texts = [document.text for document in bench.read("ingest/documents.jsonl", Document)]
-    result = train_text(
-        "midtrain", texts, bench.student, bench.settings.midtrain, folder, bench.progress
-    )
-    return _trained(bench, folder, result)
+    task = _task(bench, folder, "midtrain", bench.settings.midtrain)
+    return _trained(bench, folder, train_text(_texts(bench), task))
 
 
 def _document_lm(bench: Bench, folder: Path) -> Outcome:
@@ -159,47 +168,64 @@ def _document_lm(bench: Bench, folder: Path) -> Outcome:
         steps=sum(manifest.counts["steps"] for manifest in trained),
         tokens=sum(manifest.facts["tokens"] for manifest in trained),
     )
-    texts = [document.text for document in bench.read("ingest/documents.jsonl", Document)]
-    settings = bench.settings.sft
-    result = train_text(
-        "document-lm", texts, bench.student, settings, folder, bench.progress, budget
-    )
-    return _trained(bench, folder, result)
+    task = _task(bench, folder, "document-lm", bench.settings.sft)
+    return _trained(bench, folder, train_text(_texts(bench), task, budget))
+
+
+def _texts(bench: Bench) -> list[str]:
+    return [document.text for document in bench.read("ingest/documents.jsonl", Document)]
 
 
 def _sft(bench: Bench, folder: Path) -> Outcome:
-    midtrained = is_on("midtrain", bench.settings)
     result = train_sft(
         bench.read("curate/examples.jsonl", Example),
         bench.read("curate/probes.jsonl", Probe),
-        bench.student,
-        bench.run / "midtrain" / "adapter" if midtrained else None,
-        bench.settings.sft,
-        folder,
-        bench.progress,
+        _task(bench, folder, "sft", bench.settings.sft),
+        _general(bench),
     )
     return _trained(bench, folder, result)
+
+
+def _general(bench: Bench) -> list[General]:
+    chosen = bench.settings.sft
+    if not chosen.general_share:
+        return []
+    if chosen.general:
+        return read_general(Path(chosen.general))
+    student = bench.student_engine(None)
+    answers = own_answers(student, bench.progress)
+    student.close()
+    return answers
 
 
 def _dpo(bench: Bench, folder: Path) -> Outcome:
-    return _preferences(bench, folder, bench.run / "sft" / "adapter")
+    return _preferences(bench, folder, "dpo")
 
 
 def _dpo_alone(bench: Bench, folder: Path) -> Outcome:
-    return _preferences(bench, folder, None)
+    return _preferences(bench, folder, "dpo-alone")
 
 
-def _preferences(bench: Bench, folder: Path, adapter: Path | None) -> Outcome:
+def _preferences(bench: Bench, folder: Path, stage: str) -> Outcome:
     result = train_dpo(
         bench.read("curate/pairs.jsonl", PreferencePair),
         bench.read("curate/probes.jsonl", Probe),
-        bench.student,
-        adapter,
-        bench.settings.dpo,
-        folder,
-        bench.progress,
+        _task(bench, folder, stage, bench.settings.dpo),
     )
     return _trained(bench, folder, result)
+
+
+def _task(bench: Bench, folder: Path, stage: str, settings: S) -> Task[S]:
+    model, adapter = bench.trained(bench.before(stage))
+    return Task(
+        stage=stage,
+        model=model,
+        adapter=adapter,
+        settings=settings,
+        folder=folder,
+        progress=bench.progress,
+        report_to=bench.settings.tracking.report_to,
+    )
 
 
 def _trained(bench: Bench, folder: Path, result: TrainingResult) -> Outcome:
@@ -363,6 +389,7 @@ STAGES: Mapping[str, Stage] = {
     "sft": Stage(
         does="examples -> SFT adapter",
         after=("curate", "midtrain"),
+        files=("sft.general",),
         settings=("models.student", "sft"),
         work=_sft,
         resumes=True,

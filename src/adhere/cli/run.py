@@ -214,4 +214,5 @@ def _result(folder: Path) -> None:
         if judge.get("withheld"):
             console.print(judge["withheld"], markup=False)
     console.print(f"Report: {folder / 'report' / 'report.html'}", markup=False, soft_wrap=True)
-    console.print(f"Model:  {folder / 'dpo' / 'adapter'}", markup=False, soft_wrap=True)
+    left = "model" if (folder / "dpo" / "model").exists() else "adapter"
+    console.print(f"Model:  {folder / 'dpo' / left}", markup=False, soft_wrap=True)

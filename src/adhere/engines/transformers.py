@@ -19,7 +19,7 @@ from adhere.engines.rows import RowLimits, RowSampler
 from adhere.errors import EngineError, InputError, MissingExtraError
 from adhere.progress import NoProgress, Progress
 from adhere.records import Completion, Message, Request, Score, ScoreRequest
-from adhere.store import file_sha256
+from adhere.store import content_key, file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -60,12 +60,13 @@ class TransformersEngine:
 
     @property
     def name(self) -> str:
-        """Model, and adapter by the hash of its weights: trained anew, it is another model.
+        """Model and adapter, in folders by the hash of the weights: trained anew, it is another.
 
         Raises InputError where the folder holds no adapter.
         """
         if not self._name:
-            self._name = f"transformers:{self._address}{_adapter_mark(self._adapter)}"
+            marks = _model_mark(Path(self._address)) + _adapter_mark(self._adapter)
+            self._name = f"transformers:{self._address}{marks}"
         return self._name
 
     def check(self) -> None:
@@ -305,6 +306,11 @@ def end_tokens(model: Any, tokenizer: Any) -> Tokens:
     ends = configured if isinstance(configured, list) else [configured]
     known = [token for token in (tokenizer.eos_token_id, *ends) if token is not None]
     return list(dict.fromkeys(known)) or [0]
+
+
+def _model_mark(folder: Path) -> str:
+    weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    return f"@{content_key([file_sha256(path) for path in weights])[:12]}" if weights else ""
 
 
 def _adapter_mark(folder: Path | None) -> str:

@@ -57,6 +57,10 @@ def export_run(
     summary = _require(run, out, system)
     name = run.resolve().name if out == run / DEFAULT else out.resolve().name
     bench = Bench(run, settings, progress)
+    if bench.trained(ADAPTERS[system])[0] != bench.student:
+        raise InputError(
+            f"{run}: '{system}' rests on full tuning; export merges LoRA adapters only."
+        )
     with fresh_folder(out) as folder:
         check, shape, stops = _merge(bench, run / ADAPTERS[system] / "adapter", folder)
         progress.note("asking the merged checkpoint")

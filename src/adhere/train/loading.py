@@ -1,19 +1,18 @@
 """The tokenizer, the model and the adapter that are trained."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from adhere.errors import EngineError, InputError
-
-LORA_ALPHA = 32
-"""The adapter's update is scaled by alpha / rank. Held constant, so that the best learning rate
-hardly depends on the rank (Schulman et al. 2025, "LoRA Without Regret")."""
+from adhere.errors import EngineError, InputError, MissingExtraError
+from adhere.settings import TrainSettings
 
 _SHORT = 256
 """Tokens up to which plain attention is the fastest on a CPU, and needs little memory."""
 
 
 def load_tokenizer(model: Path) -> Any:
+    """Raises EngineError for one that cannot be loaded or cannot write an assistant's turn."""
     from transformers import AutoTokenizer
 
     try:
@@ -22,29 +21,84 @@ def load_tokenizer(model: Path) -> Any:
         raise EngineError(f"{model}: no tokenizer can be loaded from here: {error}") from error
     if not tokenizer.chat_template:
         raise EngineError(f"{model}: its tokenizer has no chat template; use an instruct model.")
+    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "reply"}]
+    if "reply" not in tokenizer.apply_chat_template(turns, tokenize=False):
+        raise EngineError(
+            f"{model}: its chat template leaves out what the assistant says, so there is nothing "
+            "to train on; use an instruct model, or mend chat_template.jinja."
+        )
     return tokenizer
 
 
-def load_model(model: Path, longest: int) -> Any:
+def check_tuning(tuning: str) -> None:
+    """Raise EngineError or MissingExtraError where this machine cannot tune in this way."""
+    if tuning != "qlora":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise EngineError("tuning = 'qlora' needs a CUDA GPU, and there is none; take 'lora'.")
+    if find_spec("bitsandbytes") is None:
+        raise MissingExtraError(
+            "tuning = 'qlora' needs the package 'bitsandbytes'; pip install 'adhere[qlora]'."
+        )
+
+
+def load_policy(
+    model: Path, adapter: Path | None, settings: TrainSettings, longest: int
+) -> tuple[Any, Any]:
+    """What is to be trained on rows of up to `longest` tokens, and its new adapter's config.
+
+    The config is None where no adapter is to be made: with `adapter`, which is
+    trained further, and in full tuning, where an adapter is merged first.
+    """
+    base = load_model(model, longest, settings.tuning)
+    if adapter is None:
+        return base, None if settings.tuning == "full" else new_adapter(settings)
+    policy = load_adapter(base, adapter)
+    if settings.tuning != "full":
+        return policy, None
+    return policy.merge_and_unload().requires_grad_(True), None  # PEFT had frozen them
+
+
+def load_model(model: Path, longest: int, tuning: str = "lora") -> Any:
     """The model, for rows of up to `longest` tokens.
 
     On a GPU its weights are bfloat16. On a CPU they are float32 and are cast as it
     computes, which trained faster than bfloat16 weights (SmolLM2-135M, 517 against
     407 tokens a second on 2 cores), and on short rows plain attention trains a
-    fifth faster than the fused one.
+    fifth faster than the fused one. Weights that are trained themselves are float32
+    everywhere: small steps are lost in bfloat16.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
+    check_tuning(tuning)
     cuda = torch.cuda.is_available()
+    short = cuda and has_bfloat16() and tuning != "full"
+    options: dict[str, Any] = {"quantization_config": _four_bits()} if tuning == "qlora" else {}
     try:
         return AutoModelForCausalLM.from_pretrained(
             model,
-            dtype=torch.bfloat16 if cuda and has_bfloat16() else torch.float32,
+            dtype=torch.bfloat16 if short else torch.float32,
             attn_implementation="eager" if not cuda and longest <= _SHORT else "sdpa",
+            **options,
         )
     except (OSError, ValueError) as error:
         raise EngineError(f"{model}: no model can be loaded from here: {error}") from error
+
+
+def _four_bits() -> Any:
+    """As in QLoRA (Dettmers et al. 2023, arXiv 2305.14314): NF4, its constants quantised too."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 def load_adapter(base: Any, adapter: Path) -> Any:
@@ -56,13 +110,17 @@ def load_adapter(base: Any, adapter: Path) -> Any:
     return PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
 
 
-def new_adapter(rank: int) -> Any:
-    """LoRA on every linear layer but the head, without dropout."""
+def new_adapter(settings: TrainSettings) -> Any:
+    """LoRA on every linear layer but the head, without dropout.
+
+    Alpha is not tied to the rank: held constant, the best learning rate hardly
+    depends on the rank (Schulman et al. 2025, "LoRA Without Regret").
+    """
     from peft import LoraConfig
 
     return LoraConfig(
-        r=rank,
-        lora_alpha=LORA_ALPHA,
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
         lora_dropout=0.0,
         target_modules="all-linear",
         task_type="CAUSAL_LM",

@@ -45,6 +45,16 @@ def fit(
     return sorted(kept, key=lambda row: row["length"]), dropped
 
 
+def answer_length(tokenizer: Any, pairs: list[Row]) -> float:
+    """Tokens of a chosen answer, on average."""
+    lengths: list[int] = []
+    for row in pairs:
+        prompt = _tokens(tokenizer, row["prompt"], add_generation_prompt=True)
+        whole = _tokens(tokenizer, row["prompt"] + row["chosen"])
+        lengths.append(len(whole) - _shared(prompt, whole))
+    return sum(lengths) / len(lengths)
+
+
 def _lengths(tokenizer: Any, row: Row) -> tuple[int, int]:
     """Tokens of the prompt with its longest answer, and those learned of the shortest one."""
     prompt = _tokens(tokenizer, row["prompt"], add_generation_prompt=True)

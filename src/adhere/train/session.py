@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from adhere.errors import EngineError, InputError
 from adhere.progress import Progress
@@ -16,13 +17,18 @@ from adhere.records import Dropped, record_id
 from adhere.settings import TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train.loading import has_bfloat16, load_tokenizer
+from adhere.train.memory import LARGE, check_memory
+from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
 
 HELD_OUT = 16
 """Probes that the held-out loss is taken over in training; the evaluation asks them all."""
+PATIENCE = 2
+"""Held-out losses in a row, each a tenth of the training after the last, that may be no better
+than the best before early stopping ends it. The bound is ours."""
+LAST_GOOD = "last-good"
+"""Folder of the last good checkpoint of a training that has diverged."""
 
-_LARGE = 1_000_000_000
-"""Parameters from which memory is dearer than time, so that activations are computed twice."""
 _METRICS = (
     "loss",
     "grad_norm",
@@ -36,9 +42,16 @@ _METRICS = (
 )
 
 
+S = TypeVar("S", bound=TrainSettings, covariant=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What a training did. It leaves `adapter/` (PEFT) and `curve.jsonl` in its folder."""
+    """What a training did.
+
+    It leaves `curve.jsonl` in its folder, and `adapter/` (PEFT), or `model/` (a
+    checkpoint) where every weight was trained.
+    """
 
     rows: int
     """Trained on."""
@@ -59,11 +72,34 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Task(Generic[S]):
+    """What is to be trained, how, and where."""
+
+    stage: str
+    model: Path
+    """A checkpoint with a chat template."""
+    adapter: Path | None = None
+    """What to go on from, where it is not the bare model."""
+    settings: S
+    steps: int | None = None
+    """Of the optimiser, instead of the settings' epochs."""
+    folder: Path
+    progress: Progress
+    report_to: str = "none"
+    """The tracker that TRL reports to."""
+
+    def key(self, rows: list[Row], held_out: list[Row]) -> str:
+        """A checkpoint of the same key is of the same work."""
+        adapter = folder_hashes(self.adapter) if self.adapter else None
+        chosen = self.settings.model_dump()
+        return content_key(self.stage, rows, held_out, chosen, self.steps, str(self.model), adapter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What is to be done, known before the model is loaded."""
 
-    stage: str
-    folder: Path
+    task: Task[TrainSettings]
     rows: list[Row]
     held_out: list[Row]
     dropped: list[Dropped]
@@ -74,26 +110,25 @@ class Work:
 
     @property
     def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
+        return self.task.folder / "checkpoints"
 
     @property
     def longest(self) -> int:
         """Tokens of the longest row."""
-        return self.rows[-1]["length"]
+        return max(row["length"] for row in (*self.rows, *self.held_out))
+
+    @property
+    def answers(self) -> int:
+        """Sequences of tokens that a row makes."""
+        return 2 if "chosen" in self.rows[0] else 1
 
 
 def prepare(
-    stage: str,
-    rows: list[tuple[str, Row]],
-    probes: list[tuple[str, Row]],
-    model: Path,
-    adapter: Path | None,
-    settings: TrainSettings,
-    folder: Path,
-    progress: Progress,
+    task: Task[TrainSettings], rows: list[tuple[str, Row]], probes: list[tuple[str, Row]]
 ) -> Work:
     """Conversations to train on: `rows`, by record id, and up to `HELD_OUT` of the `probes`."""
-    tokenizer = load_tokenizer(model)
+    tokenizer = load_tokenizer(task.model)
+    stage, settings = task.stage, task.settings
     kept, dropped = fit(stage, rows, tokenizer, settings.max_length)
     # Drawn by id, so that they are not all of the first clauses.
     drawn = sorted(probes, key=lambda probe: record_id(settings.seed, probe[0]))[:HELD_OUT]
@@ -104,46 +139,68 @@ def prepare(
         said += f"; dropped: {counts} (the first: {dropped[0].detail})"
     if not kept:
         raise InputError(f"{said}. Generate more rows, or raise max_length.")
-    progress.note(f"{said}.")
-    decisive = (settings.model_dump(), str(model), folder_hashes(adapter) if adapter else None)
-    return begin(stage, tokenizer, kept, held_out, dropped, decisive, folder, progress)
+    task.progress.note(f"{said}.")
+    return begin(task, tokenizer, kept, held_out, dropped)
 
 
 def begin(
-    stage: str,
+    task: Task[TrainSettings],
     tokenizer: Any,
     rows: list[Row],
     held_out: list[Row],
     dropped: list[Dropped],
-    decisive: tuple[Any, ...],
-    folder: Path,
-    progress: Progress,
 ) -> Work:
-    """The work, and where it was left. A checkpoint fits if rows and `decisive` are the same."""
-    key = content_key(stage, rows, held_out, *decisive)
-    resume = last_checkpoint(folder / "checkpoints", key)
-    if resume:
-        progress.note(f"{stage}: resumed from step {_step(resume)}.")
-    return Work(
-        stage=stage,
-        folder=folder,
+    """The work, and where it was left; raises EngineError where memory will not hold it.
+
+    With early stopping, some of the rows are held out instead of `held_out`.
+    """
+    if task.settings.early_stopping:
+        rows, held_out = hold_back(rows, task.settings.seed)
+    key = task.key(rows, held_out)
+    work = Work(
+        task=task,
         rows=rows,
         held_out=held_out,
         dropped=dropped,
         tokenizer=tokenizer,
-        resume=resume,
+        resume=last_checkpoint(task.folder / "checkpoints", key),
     )
+    if work.resume:
+        task.progress.note(f"{task.stage}: resumed from step {_step(work.resume)}.")
+    tight = check_memory(
+        task.stage, task.model, task.settings, work.longest, work.answers, bf16=has_bfloat16()
+    )
+    if tight:
+        task.progress.note(tight)
+    return work
 
 
-def arguments(settings: TrainSettings, work: Work, base: Any) -> dict[str, Any]:
+def hold_back(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    """The rows but for a tenth (at least one), and that tenth; drawn by seed, orders kept.
+
+    Raises InputError where there are too few.
+    """
+    if len(rows) < 2:
+        raise InputError("early_stopping holds back a tenth of the rows, and there is only one.")
+    count = max(1, len(rows) // 10)
+    back = set(sorted(content_key(seed, row) for row in rows)[:count])
+    parts: tuple[list[Row], list[Row]] = ([], [])
+    for row in rows:
+        parts[content_key(seed, row) in back].append(row)
+    return parts
+
+
+def arguments(work: Work, policy: Any) -> dict[str, Any]:
     """What each of TRL's trainers is told; steps below 1 are fractions of all steps."""
     import torch
 
-    cuda = torch.cuda.is_available()
+    cuda, task, settings = torch.cuda.is_available(), work.task, work.task.settings
+    stopping = settings.early_stopping
     return {
         "output_dir": str(work.checkpoints),
         "num_train_epochs": settings.epochs,
-        "learning_rate": settings.learning_rate,
+        "max_steps": task.steps or -1,
+        "learning_rate": settings.peak_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
         "max_grad_norm": 1.0,
@@ -155,42 +212,52 @@ def arguments(settings: TrainSettings, work: Work, base: Any) -> dict[str, Any]:
         "seed": settings.seed,
         "use_cpu": not cuda,
         "bf16": has_bfloat16(),
-        "gradient_checkpointing": base.num_parameters() > _LARGE,
+        "gradient_checkpointing": policy.num_parameters() > LARGE,
         "dataloader_pin_memory": cuda,
         "logging_steps": 0.01,
         "logging_nan_inf_filter": False,
         "include_num_input_tokens_seen": "non_padding",
         "eval_strategy": "steps" if work.held_out else "no",
-        "eval_steps": 1 / 3,
+        "eval_steps": 0.1 if stopping else 1 / 3,
         "eval_on_start": bool(work.held_out) and work.resume is None,
         "save_strategy": "steps",
         "save_steps": 0.1,
         "save_total_limit": 2,
-        "report_to": "none",
+        "load_best_model_at_end": stopping,
+        "metric_for_best_model": "eval_loss" if stopping else None,
+        "greater_is_better": False if stopping else None,
+        "report_to": task.report_to,
+        "run_name": f"{task.folder.parent.name}-{task.stage}",
+        "project": "adhere",
         "disable_tqdm": True,
     }
 
 
-def run(trainer: Any, work: Work, progress: Progress) -> TrainingResult:
-    """Train, and leave adapter and curve in the work's folder."""
-    from transformers.trainer_callback import PrinterCallback
+def run(trainer: Any, work: Work) -> TrainingResult:
+    """Train, and leave what was trained, its rows and its curve in the work's folder."""
+    from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
+    task = work.task
+    page = preview(
+        task.stage, trainer.train_dataset, work.tokenizer, work.dropped, len(work.held_out)
+    )
+    (task.folder / "rows.md").write_text(page, encoding="utf-8")
+    shutil.rmtree(task.folder / LAST_GOOD, ignore_errors=True)
     trainer.remove_callback(PrinterCallback)
+    if task.settings.early_stopping:
+        trainer.add_callback(EarlyStoppingCallback(PATIENCE))
+    if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
     try:
-        with closing(_watch(work.stage, progress)) as watch:
+        with closing(_watch(task.stage, task.progress)) as watch:
             trainer.add_callback(watch)
             trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
-    except EngineError:  # the checkpoints may hold what has broken
-        shutil.rmtree(work.checkpoints)
-        raise
-    adapter = work.folder / "adapter"
-    trainer.model.save_pretrained(
-        adapter, selected_adapters=["default"], save_embedding_layers=False
-    )
-    (adapter / "README.md").unlink()  # an empty form; the report writes the model card
+    except _DivergedError as error:
+        raise EngineError(f"{error} {keep_last_good(task.folder)}") from error
+    _save(trainer.model, work)
     curve = _curve(trainer.state.log_history)
     lines = [json.dumps(point) + "\n" for point in curve]
-    (work.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
+    (task.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
     shutil.rmtree(work.checkpoints)
     return TrainingResult(
         rows=len(work.rows),
@@ -201,6 +268,44 @@ def run(trainer: Any, work: Work, progress: Progress) -> TrainingResult:
         curve=curve,
         trained_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
     )
+
+
+class _DivergedError(Exception):
+    """The loss is no number any more."""
+
+
+def keep_last_good(folder: Path) -> str:
+    """Put the newest checkpoint without broken weights aside; say where, and how to go on.
+
+    The other checkpoints may hold what has broken, and are removed.
+    """
+    checkpoints = folder / "checkpoints"
+    good = [path for path in _whole_checkpoints(checkpoints) if _is_finite(path)]
+    kept = "No checkpoint was saved before that."
+    if good:
+        newest = max(good, key=_step)
+        newest.replace(folder / LAST_GOOD)
+        kept = f"What it was at step {_step(newest)} is kept in {folder / LAST_GOOD}."
+    shutil.rmtree(checkpoints)
+    return f"{kept} Lower the learning rate and start again."
+
+
+def _is_finite(checkpoint: Path) -> bool:
+    import torch
+    from safetensors.torch import load_file
+
+    weights = [load_file(path) for path in checkpoint.glob("*.safetensors")]
+    return all(torch.isfinite(tensor).all() for part in weights for tensor in part.values())
+
+
+def _save(model: Any, work: Work) -> None:
+    if not hasattr(model, "peft_config"):
+        model.save_pretrained(work.task.folder / "model")
+        work.tokenizer.save_pretrained(work.task.folder / "model")
+        return
+    adapter = work.task.folder / "adapter"
+    model.save_pretrained(adapter, selected_adapters=["default"], save_embedding_layers=False)
+    (adapter / "README.md").unlink()  # an empty form; the report writes the model card
 
 
 def _watch(stage: str, progress: Progress) -> Any:
@@ -228,9 +333,9 @@ def _watch(stage: str, progress: Progress) -> Any:
             for name in ("loss", "grad_norm", "eval_loss"):
                 value = given["logs"].get(name, 0.0)
                 if not math.isfinite(value):
-                    raise EngineError(
+                    raise _DivergedError(
                         f"{stage}: {name} is {value} at step {state.global_step}, so the "
-                        "training has diverged; lower the learning rate and start again."
+                        "training has diverged."
                     )
 
         def close(self) -> None:
@@ -250,8 +355,11 @@ def last_checkpoint(checkpoints: Path, key: str) -> Path | None:
         shutil.rmtree(checkpoints, ignore_errors=True)
         checkpoints.mkdir(parents=True)
         stamp.write_text(key, encoding="utf-8")
-    whole = [path for path in checkpoints.glob("checkpoint-*") if _is_whole(path)]
-    return max(whole, key=_step, default=None)
+    return max(_whole_checkpoints(checkpoints), key=_step, default=None)
+
+
+def _whole_checkpoints(checkpoints: Path) -> list[Path]:
+    return [path for path in checkpoints.glob("checkpoint-*") if _is_whole(path)]
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -1,0 +1,63 @@
+"""General instructions mixed into SFT, so that the student stays what it was elsewhere.
+
+Without a file of the user's, the student answers prompts of our own writing before it
+is trained: rows in its own voice pull it back to itself and teach it nothing new.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from adhere.engines.base import Engine
+from adhere.progress import Progress
+from adhere.records import Message, Request, Sampling, record_id
+from adhere.settings import SFTSettings
+from adhere.store import read_records
+from adhere.train.rows import Row, answer_row
+
+_SAMPLING = Sampling(max_tokens=160)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class General:
+    """A question that has nothing to do with the documents, and its answer."""
+
+    question: str
+    answer: str
+
+
+def read_general(path: Path) -> list[General]:
+    """Raises InputError naming the line that is not {"question", "answer"}."""
+    return read_records(path, General)
+
+
+def own_answers(student: Engine, progress: Progress) -> list[General]:
+    """The student's greedy answers to our prompts; those that it did not finish are left out."""
+    text = files("adhere.train").joinpath("general.txt").read_text(encoding="utf-8")
+    prompts = {record_id(line): line for line in text.splitlines()}
+    requests = [
+        Request(id=key, prompt=(Message(role="user", content=line),), sampling=_SAMPLING)
+        for key, line in prompts.items()
+    ]
+    replies = progress.track(student.complete(requests), "sft: its own answers", len(requests))
+    whole = {
+        reply.id: reply.text.strip()
+        for reply in replies
+        if reply.error is None and reply.finish == "stop" and reply.text.strip()
+    }
+    return [
+        General(question=line, answer=whole[key]) for key, line in prompts.items() if key in whole
+    ]
+
+
+def general_rows(
+    general: Sequence[General], examples: int, settings: SFTSettings
+) -> list[tuple[str, Row]]:
+    """As many as make up the wanted share beside the examples, or all there are; drawn by seed."""
+    wanted = round(examples * settings.general_share / (1 - settings.general_share))
+    drawn = sorted(general, key=lambda one: record_id(settings.seed, one.question))[:wanted]
+    return [
+        (record_id("general", one.question), answer_row(one.question, completion=one.answer))
+        for one in drawn
+    ]

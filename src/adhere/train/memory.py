@@ -1,0 +1,133 @@
+"""Whether a training fits in memory, estimated before the model is loaded.
+
+    weights      parameters x bytes each: 4 (float32), 2 (bfloat16), 0.5 (4 bits); under
+                 bfloat16 autocast, float32 weights are kept a second time in bfloat16
+    training     LoRA: 16 bytes a parameter of the adapter (weight, gradient, two moments of
+                 Adam, float32 each); full: 12 a parameter of the model (the weight is above)
+    activations  tokens a step x layers x (34 hidden + 5 heads x length) bytes in bfloat16,
+                 twice that in float32 (Korthikanti et al. 2022, arXiv 2205.05198, eq. 2); where
+                 they are computed twice, 2 hidden a layer, and one layer in full
+
+The logits are not in it: TRL computes them in tiles. The estimate is good within a factor
+of two: SmolLM2-135M is measured in tests/test_train_memory.py.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adhere.errors import EngineError
+from adhere.settings import TrainSettings
+
+MARGIN = 2.0
+"""How far the estimate may be off, either way."""
+LARGE = 1_000_000_000
+"""Parameters from which memory is dearer than time, so that activations are computed twice."""
+_BITS_4, _BFLOAT16, _FLOAT32 = 0.5, 2.0, 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What of a model decides on its memory."""
+
+    parameters: int
+    layers: int
+    hidden: int
+    heads: int
+    linear: int
+    """Inputs and outputs of all linear layers but the head, summed: a LoRA's size by its rank."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """Bytes."""
+
+    weights: float
+    training: float
+    activations: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.training + self.activations
+
+
+def shape_of(model: Path) -> Shape:
+    """Read off the checkpoint's configuration; no weights are loaded."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(model)
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(config)
+    head = empty.get_output_embeddings()
+    linear = [
+        one for one in empty.modules() if isinstance(one, torch.nn.Linear) and one is not head
+    ]
+    text = config.get_text_config()
+    return Shape(
+        parameters=empty.num_parameters(),
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        heads=text.num_attention_heads,
+        linear=sum(one.in_features + one.out_features for one in linear),
+    )
+
+
+def needed(
+    shape: Shape, settings: TrainSettings, longest: int, answers: int, *, cuda: bool, bf16: bool
+) -> Needed:
+    """Bytes for rows of up to `longest` tokens with `answers` sequences a row."""
+    full = settings.tuning == "full"
+    if settings.tuning == "qlora":
+        each = _BITS_4
+    elif cuda and bf16 and not full:
+        each = _BFLOAT16
+    else:
+        each = _FLOAT32 + (_BFLOAT16 if bf16 else 0)
+    a_layer = (34 * shape.hidden + 5 * shape.heads * longest) * (1 if bf16 else 2)
+    stored = a_layer * shape.layers
+    if shape.parameters > LARGE:
+        stored = 2 * shape.hidden * shape.layers * (1 if bf16 else 2) + a_layer
+    return Needed(
+        weights=shape.parameters * each,
+        training=12 * shape.parameters if full else 16 * settings.lora_rank * shape.linear,
+        activations=float(settings.batch_size * answers * longest * stored),
+    )
+
+
+def check_memory(
+    stage: str, model: Path, settings: TrainSettings, longest: int, answers: int, bf16: bool
+) -> str | None:
+    """None where it fits; a sentence where it may not.
+
+    Raises EngineError, naming the remedies, where it will not fit even if the
+    estimate is twice too high.
+    """
+    import torch
+
+    cuda = torch.cuda.is_available()
+    need = needed(shape_of(model), settings, longest, answers, cuda=cuda, bf16=bf16)
+    free = free_bytes(torch)
+    said = (
+        f"{stage}: training needs about {_words(need.total)} of memory ({_words(need.weights)} "
+        f"weights, {_words(need.training)} training, {_words(need.activations)} activations), "
+        f"and {_words(free)} are free"
+    )
+    if need.total > MARGIN * free:
+        remedies = "lower batch_size or max_length, take a smaller student"
+        remedies += ", or tuning = 'lora'" if settings.tuning == "full" else ""
+        raise EngineError(f"{said}; {remedies}.")
+    return f"{said}; it may run out." if need.total > free else None
+
+
+def free_bytes(torch: Any) -> int:
+    """Of the GPU where there is one, else of this machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0]
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def _words(count: float) -> str:
+    return f"{count / 1e9:.1f} GB"

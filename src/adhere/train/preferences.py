@@ -1,0 +1,82 @@
+"""Learning from pairs: which of TRL's trainers and losses is which method.
+
+TRL 1.16 also has ORPO, and SimPO inside CPO, but only in `trl.experimental`, where
+anything may change or go with any release; they are left out until they leave it.
+"""
+
+from typing import Any
+
+from adhere.settings import DPOSettings
+from adhere.store import content_key
+from adhere.train.loading import load_policy
+from adhere.train.rows import Row, dataset
+from adhere.train.session import Work, arguments
+
+
+def preference_trainer(work: Work, settings: DPOSettings) -> Any:
+    """TRL's trainer for the method, with the model as it starts as the reference.
+
+    `peft_config` is None for a loaded adapter: only then does TRL take a copy of that
+    adapter as the reference, and not the model without adapters. Every reference
+    log-likelihood is computed here, before the first step.
+    """
+    task = work.task
+    policy, peft_config = load_policy(task.model, task.adapter, settings, work.longest)
+    told = arguments(work, policy)
+    told |= {"beta": settings.beta, "precompute_ref_log_probs": True}
+    shared = {"processing_class": work.tokenizer, "peft_config": peft_config}
+    if settings.method == "kto":
+        return _kto(work, policy, settings, told, shared)
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    return DPOTrainer(
+        policy,
+        args=DPOConfig(**told, **_loss(settings)),
+        train_dataset=dataset(work.rows),
+        eval_dataset=dataset(work.held_out),
+        **shared,
+    )
+
+
+def _loss(settings: DPOSettings) -> dict[str, Any]:
+    if settings.method == "ipo":  # Azar et al. 2023, arXiv 2310.12036
+        return {"loss_type": ["ipo"]}
+    if settings.method == "dpo":
+        return {"loss_type": ["sigmoid"]}
+    return {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, settings.nll_weight]}
+
+
+def _kto(
+    work: Work, policy: Any, settings: DPOSettings, told: dict[str, Any], shared: dict[str, Any]
+) -> Any:
+    """KTO (Ethayarajh et al. 2024, arXiv 2402.01306): each answer by itself, good or bad.
+
+    A batch holds two answers where it would hold a pair. TRL needs its rows in a
+    fixed order, so they are shuffled here.
+    """
+    from trl.trainer.kto_config import KTOConfig
+    from trl.trainer.kto_trainer import KTOTrainer
+
+    told |= {
+        "per_device_train_batch_size": 2 * settings.batch_size,
+        "per_device_eval_batch_size": 2 * settings.batch_size,
+        "train_sampling_strategy": "sequential",
+    }
+    return KTOTrainer(
+        policy,
+        args=KTOConfig(**told),
+        train_dataset=dataset(unpaired(work.rows, settings.seed)),
+        eval_dataset=dataset(unpaired(work.held_out, settings.seed)),
+        **shared,
+    )
+
+
+def unpaired(pairs: list[Row], seed: int) -> list[Row]:
+    """Each pair's two answers as rows with a `label`, in an order drawn by `seed`."""
+    rows = [
+        {"prompt": pair["prompt"], "completion": pair[name], "label": name == "chosen"}
+        for pair in pairs
+        for name in ("chosen", "rejected")
+    ]
+    return sorted(rows, key=lambda row: content_key(seed, row))

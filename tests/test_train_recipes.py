@@ -1,0 +1,255 @@
+"""The recipes: methods of preference learning, ways of tuning, general instructions."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import adhere as command
+from fakes import FakeEngine
+from hypothesis import given
+from hypothesis import strategies as st
+from test_train import EXAMPLES, PAIRS, PROBES, copies, first, last, train_dpo, train_sft
+
+import adhere.train
+from adhere.bench import Bench
+from adhere.errors import InputError, MissingExtraError
+from adhere.pipeline import run_stages, standings
+from adhere.progress import NoProgress
+from adhere.settings import DPOSettings, RunSettings, SFTSettings
+from adhere.train import General, TrainingResult, loading, own_answers, read_general, session
+from adhere.train.general import general_rows
+from adhere.train.preferences import unpaired
+from adhere.train.rows import answer_row
+
+SFT = SFTSettings(epochs=2, batch_size=8, lora_rank=4, learning_rate=1e-2)
+DPO = DPOSettings(epochs=2, batch_size=8, lora_rank=4, learning_rate=1e-2)
+
+
+def other(settings: Any, **changes: Any) -> Any:
+    return type(settings).model_validate(settings.model_dump() | changes)
+
+
+@pytest.fixture(autouse=True)
+def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "has_bfloat16", lambda: False)
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]:
+    """Each trainer that was run, with the parameters that it began with."""
+    seen: list[tuple[Any, dict[str, Any]]] = []
+    train = adhere.train.run
+
+    def looked_at(trainer: Any, *args: Any) -> TrainingResult:
+        seen.append((trainer, copies(trainer)))
+        return train(trainer, *args)
+
+    monkeypatch.setattr(adhere.train, "run", looked_at)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def after_sft(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that SFT left."""
+    folder = tmp_path_factory.mktemp("sft")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "has_bfloat16", lambda: False)
+        train_sft(EXAMPLES, [], tiny_student, None, SFT, folder, NoProgress())
+    return folder / "adapter"
+
+
+# Methods
+
+START = {
+    "dpo": 0.6931,  # -log sigmoid(0)
+    "ipo": 25.0,  # (0 - 1 / (2 beta)) squared
+    "kto": 0.5,  # 1 - sigmoid(0)
+}
+"""The loss of a policy that is its reference, at beta 0.1."""
+
+
+@pytest.mark.parametrize("method", ["dpo", "dpo+nll", "ipo", "kto"])
+def test_every_method_starts_at_its_reference_and_learns_to_prefer(
+    tiny_student: Path, after_sft: Path, tmp_path: Path, method: str
+) -> None:
+    settings = other(DPO, method=method)
+    result = train_dpo(PAIRS, PROBES, tiny_student, after_sft, settings, tmp_path, NoProgress())
+    assert result.steps == 6  # 24 pairs in batches of 8, twice; a pair counts once in KTO too
+    assert first(result, "rewards/margins") == pytest.approx(0, abs=1e-4)
+    assert first(result, "eval_rewards/chosen") == pytest.approx(0, abs=1e-4)
+    if method in START:
+        assert first(result, "loss") == pytest.approx(START[method], abs=1e-3)
+    else:
+        assert first(result, "loss") > START["dpo"] + 0.01
+    assert last(result, "rewards/margins") > 0.5
+    assert result.tokens > 0
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+
+
+@given(st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=6), st.integers(0, 3))
+def test_unpaired_rows_hold_every_answer_once_with_its_label(words: list[str], seed: int) -> None:
+    pairs = [answer_row(word, chosen=f"{word}+", rejected=f"{word}-") for word in words]
+    rows = unpaired(pairs, seed)
+    assert rows == unpaired(pairs[::-1], seed)
+    found = {(row["completion"][0]["content"], row["label"]) for row in rows}
+    assert found == {(f"{w}+", True) for w in words} | {(f"{w}-", False) for w in words}
+    assert len(rows) == 2 * len(words)
+
+
+# Tuning
+
+
+def test_full_tuning_moves_every_parameter_and_leaves_a_checkpoint(
+    tiny_student: Path, tmp_path: Path, begun: list[Any]
+) -> None:
+    settings = other(SFT, tuning="full", learning_rate=None)
+    train_sft(EXAMPLES, PROBES, tiny_student, None, settings, tmp_path / "sft", NoProgress())
+    trainer, before = begun[0]
+    after = copies(trainer)
+    assert {name for name in after if not after[name].equal(before[name])} == set(before)
+    assert not (tmp_path / "sft" / "adapter").exists()
+    model = loading.load_model(tmp_path / "sft" / "model", 10)
+    for name, weights in model.named_parameters():
+        assert weights.equal(after[name])
+    assert loading.load_tokenizer(tmp_path / "sft" / "model").chat_template
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_full_preference_tuning_starts_at_its_reference(
+    tiny_student: Path, after_sft: Path, tmp_path: Path, begun: list[Any], merged: bool
+) -> None:
+    settings = other(DPO, tuning="full", learning_rate=None, method="dpo")
+    adapter = after_sft if merged else None
+    result = train_dpo(PAIRS, PROBES, tiny_student, adapter, settings, tmp_path, NoProgress())
+    assert first(result, "loss") == pytest.approx(START["dpo"], abs=1e-3)
+    assert first(result, "eval_rewards/chosen") == pytest.approx(0, abs=1e-4)
+    base = dict(loading.load_model(tiny_student, 10).named_parameters())
+    same = [begun[0][1][name].equal(weights) for name, weights in base.items()]
+    assert all(same) is not merged
+    after = copies(begun[0][0])
+    assert not any(begun[0][1][name].equal(after[name]) for name in after)
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_the_learning_rate_follows_the_tuning_unless_it_is_given() -> None:
+    assert SFTSettings().peak_rate == 4e-4
+    assert DPOSettings().peak_rate == 1e-4
+    assert SFTSettings(tuning="qlora").peak_rate == 4e-4
+    assert DPOSettings(tuning="full").peak_rate == pytest.approx(1e-5)
+    assert SFTSettings(tuning="full", learning_rate=4e-4).peak_rate == 4e-4
+
+
+def test_the_adapter_has_the_rank_and_alpha_that_were_asked_for(
+    tiny_student: Path, tmp_path: Path, begun: list[Any]
+) -> None:
+    settings = other(SFT, epochs=1, lora_alpha=7, lora_rank=2)
+    train_sft(EXAMPLES, [], tiny_student, None, settings, tmp_path, NoProgress())
+    config = begun[0][0].model.peft_config["default"]
+    assert (config.r, config.lora_alpha) == (2, 7)
+
+
+def no_cuda() -> bool:
+    import torch
+
+    return not torch.cuda.is_available()
+
+
+def test_qlora_is_refused_before_any_work_where_it_cannot_run(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if no_cuda():
+        said = adhere_says("sft", str(run), "--sft.tuning=qlora")
+        assert said == "adhere: tuning = 'qlora' needs a CUDA GPU, and there is none; take 'lora'."
+        assert not list(run.glob("*.partial"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'adhere\[qlora\]'"):
+        loading.check_tuning("qlora")
+
+
+def adhere_says(*arguments: str) -> str:
+    said = command(*arguments)
+    assert said.code == 2
+    return said.err.strip()
+
+
+def test_an_adapter_is_laid_over_the_checkpoint_that_it_was_trained_on(run: Path) -> None:
+    settings = RunSettings.read(run / "run.toml").merge({"sft": {"tuning": "full"}}, "test")
+    bench = Bench(run, settings, NoProgress())
+    before = bench.student_engine("dpo").name
+    assert bench.trained("dpo") == (bench.student, run / "dpo" / "adapter")
+    run_stages(run, settings, NoProgress(), ["sft", "dpo", "document-lm"])
+    assert bench.trained("sft") == (run / "sft" / "model", None)
+    assert bench.trained("dpo") == (run / "sft" / "model", run / "dpo" / "adapter")
+    assert bench.trained("dpo-alone") == (bench.student, run / "dpo-alone" / "adapter")
+    assert bench.trained("document-lm") == (run / "document-lm" / "model", None)
+    assert bench.student_engine("dpo").name != before
+    # Trained anew in the same folder, it is another model to the cache.
+    name = bench.student_engine("sft").name
+    longer = settings.merge({"sft": {"epochs": 2}}, "test")
+    run_stages(run, longer, NoProgress(), ["sft"])
+    assert Bench(run, longer, NoProgress()).student_engine("sft").name != name
+
+
+# General instructions
+
+GENERAL = [General(question=f"general {i}", answer="yes") for i in range(12)]
+
+
+@given(st.integers(1, 60), st.floats(0, 0.9), st.integers(0, 5))
+def test_general_rows_make_up_their_share(examples: int, share: float, seed: int) -> None:
+    rows = general_rows(GENERAL, examples, SFTSettings(general_share=share, seed=seed))
+    assert len({name for name, _ in rows}) == len(rows)
+    wanted = share * (examples + len(rows))
+    assert len(rows) == len(GENERAL) or abs(len(rows) - wanted) <= 1
+
+
+def test_general_rows_are_trained_on(tiny_student: Path, tmp_path: Path, begun: list[Any]) -> None:
+    settings = other(SFT, epochs=1, general_share=0.2)
+    result = train_sft(
+        EXAMPLES, [], tiny_student, None, settings, tmp_path, NoProgress(), general=GENERAL
+    )
+    assert result.rows == 30
+    questions = [row["prompt"][0]["content"] for row in begun[0][0].train_dataset]
+    assert sum(question.startswith("general ") for question in questions) == 6
+
+
+def test_the_students_own_answers_leave_out_what_it_did_not_finish() -> None:
+    def reply(text: str) -> str | None:
+        return None if "bees" in text else " " if "haiku" in text else f"Well: {text} "
+
+    rows = own_answers(FakeEngine("student", reply), NoProgress())
+    assert len(rows) > 40
+    assert all(row.answer == f"Well: {row.question}" for row in rows)
+    assert not any("bees" in row.question or "haiku" in row.question for row in rows)
+
+
+def test_a_changed_file_of_general_instructions_puts_sft_out_of_date(
+    run: Path, tmp_path: Path
+) -> None:
+    settings = RunSettings.read(run / "run.toml").merge({"sft": {"general_share": 0.5}}, "test")
+    file = tmp_path / "general.jsonl"
+    file.write_text('{"question": "Hello?", "answer": "Hello!"}\n', encoding="utf-8")
+    named = settings.merge({"sft": {"general": str(file)}}, "test")
+    run_stages(run, named, NoProgress(), ["sft"])
+    assert state(run, named) == "up to date"
+    assert state(run, settings) == "out of date"
+    file.write_text('{"question": "Hello?", "answer": "Hi!"}\n', encoding="utf-8")
+    assert state(run, named) == "out of date"
+
+
+def state(run: Path, settings: RunSettings) -> str:
+    return next(one.state for one in standings(run, settings) if one.stage == "sft")
+
+
+@pytest.mark.parametrize("line", ['{"question": "only"}', "no json", '{"prompt": 1}'])
+def test_a_wrong_file_of_general_instructions_is_named_before_any_work(
+    run: Path, tmp_path: Path, line: str
+) -> None:
+    file = tmp_path / "general.jsonl"
+    file.write_text(f'{{"question": "a", "answer": "b"}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"general\.jsonl: line 2 is not a General"):
+        read_general(file)
+    said = adhere_says("sft", str(run), f"--sft.general={file}", "--sft.general-share=0.1")
+    assert "general.jsonl: line 2" in said
+    assert "none.jsonl: not there" in adhere_says("sft", str(run), "--sft.general=none.jsonl")
