@@ -83,7 +83,7 @@ def relation_of(
 
 def _bound(statement: str, language: str) -> set[Polarity]:
     """All that a statement says; after the first word, "may" counts for nothing ("nobody may")."""
-    bound = {duty for duty in duties(statement, language) if duty != "permitted"}
+    bound: set[Polarity] = {duty for duty in duties(statement, language) if duty != "permitted"}
     if said := plain_duty(statement, language):
         bound.add(said)
     return bound
