@@ -145,6 +145,16 @@ def test_a_judge_that_sorts_well_is_admitted():
     assert result.withheld is None
 
 
+def test_a_judge_without_a_fault_is_no_less_sure_than_one_with_a_fault() -> None:
+    few = [pair for pair in EXAM if int(pair.clause[1:]) < 9]
+    perfect = examine(Knowing(lambda place: True), few, floor=0.7)
+    for fault in range(1, len(few) + 1):
+        flawed = examine(Knowing(lambda place, fault=fault: place != fault), few, floor=0.7)
+        assert perfect.low >= min(flawed.low, 0.7)
+    assert perfect.n == len(few) >= 20
+    assert perfect.admitted
+
+
 def test_a_judge_is_failed_by_the_lower_bound_and_not_by_its_accuracy():
     result = examine(Knowing(lambda place: place % 4), EXAM, floor=0.7)
     assert result.accuracy >= 0.7

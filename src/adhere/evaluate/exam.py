@@ -117,10 +117,20 @@ class ExamResult:
 
 
 def _interval(items: Sequence[Sorted], hoped: Sequence[ExamPair] = ()) -> tuple[float, float]:
-    """Of the accuracy, if all of the `hoped` pairs were right too."""
+    """Of the accuracy, if all of the `hoped` pairs were right too.
+
+    Where nothing varies, `rate_interval` counts each clause as one unit, so that a judge
+    without a fault would be less sure than the same judge with one. It is at least as
+    sure, wherever that one fault lay.
+    """
     clauses = [item.pair.clause for item in items] + [pair.clause for pair in hoped]
     right = [float(item.credit == 1) for item in items] + [1.0] * len(hoped)
-    return rate_interval(right, clauses)
+    low, high = rate_interval(right, clauses)
+    if right and min(right) == 1:
+        places = {clause: place for place, clause in enumerate(clauses)}.values()
+        one_fault = [[float(place != fault) for place in range(len(right))] for fault in places]
+        low = max(low, min(rate_interval(values, clauses)[0] for values in one_fault))
+    return low, high
 
 
 def exam_pairs(
