@@ -32,6 +32,7 @@ DOCUMENT = Document(
 )
 PASSAGE = passage("p", "Crew must rest. Guests may row twice.")
 RULE = replace(clause("rest", "p"), statement="Crew must rest.")
+STUDENT = FakeEngine("student", lambda question: None)
 NAMES = st.lists(st.text("abcdef", min_size=1, max_size=4), min_size=1, max_size=6, unique=True)
 
 
@@ -73,6 +74,7 @@ def generated(reply: Callable[[str], str | None], **choices: float) -> Generated
         [PASSAGE],
         [RULE],
         teacher(reply),
+        STUDENT,
         embed,
         GenerateSettings.model_validate(choices),
     )
@@ -159,7 +161,7 @@ def test_questions_are_sampled_with_a_seed_of_their_own() -> None:
     engine = Decided("teacher", good_reply)
     settings = GenerateSettings(temperature=0.9)
     asking = Teacher(engine, Prompts(), NoProgress())
-    generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, settings)
+    generate([DOCUMENT], [PASSAGE], [RULE], asking, STUDENT, embed, settings)
     sampled = [request.sampling for request in engine.asked if request.sampling.temperature]
     assert {sampling.temperature for sampling in sampled} == {0.9}
     assert len({sampling.seed for sampling in sampled}) == len(sampled) == 7
@@ -276,7 +278,9 @@ def test_an_answer_cut_in_its_first_sentence_is_dropped_as_unfinished() -> None:
 
     engine = Cut("teacher", good_reply)
     asking = Teacher(engine, Prompts(), NoProgress())
-    rows = generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, GenerateSettings(examples=8))
+    rows = generate(
+        [DOCUMENT], [PASSAGE], [RULE], asking, STUDENT, embed, GenerateSettings(examples=8)
+    )
     unfinished = [drop for drop in rows.dropped if drop.reason == "unfinished answer"]
     assert {drop.detail for drop in unfinished} == {"look: Crew must rest."}
     # The examples' answers have two sentences, of which the first is whole.
@@ -291,7 +295,7 @@ def test_a_clause_without_headings_still_has_a_place() -> None:
     )
     for one, place in ((PASSAGE, "the document"), (headed, "Code, Rest")):
         asking = Teacher(engine, Prompts(), NoProgress())
-        generate([DOCUMENT], [one], [RULE], asking, embed, GenerateSettings())
+        generate([DOCUMENT], [one], [RULE], asking, STUDENT, embed, GenerateSettings())
         assert any(f"Rule ({place}): Crew" in str(request.prompt) for request in engine.asked)
 
 
@@ -377,4 +381,4 @@ def test_a_prompt_of_the_users_must_leave_room_for_the_stance(tmp_path: Path) ->
     (tmp_path / "answer.md").write_text("Text: {{ text }}\nQuestion: {{ question }}\nAnswer:")
     asking = Teacher(Decided("teacher", good_reply), Prompts(tmp_path), NoProgress())
     with pytest.raises(SettingsError, match=r"answer\.md: the prompt must end with"):
-        generate([DOCUMENT], [PASSAGE], [RULE], asking, embed, GenerateSettings())
+        generate([DOCUMENT], [PASSAGE], [RULE], asking, STUDENT, embed, GenerateSettings())

@@ -11,12 +11,12 @@ from adhere.evaluate.metrics import (
     embedding_similarity,
     likelihood_values,
     rouge_l,
-    words,
 )
 from adhere.evaluate.systems import System
 from adhere.grounding import Grounded, Grounding
 from adhere.progress import NoProgress
 from adhere.records import Answer
+from adhere.text import words
 
 
 def letters(texts):

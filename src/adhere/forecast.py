@@ -48,7 +48,8 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
     )
     made = settings.generate
     rows = clauses * (made.examples + made.pairs + made.probes)
-    answers = clauses * (made.examples + 2 * made.pairs + 2 * made.probes)
+    a_pair = {"revised": 3, "onpolicy": made.samples}.get(made.strategy, 2)
+    answers = clauses * (made.examples + a_pair * made.pairs + 2 * made.probes)
     probes = clauses * made.probes
     systems = _SYSTEMS[settings.evaluate.ladder] + len(settings.evaluate.systems)
     requests = {

@@ -152,6 +152,8 @@ class PreferencePair:
     chosen: str
     rejected: str
     origin: Origin
+    strategy: str = "counterfactual"
+    """How the two answers were come by (`adhere.generate.pairs`)."""
     turn: float | None = None
     """By how many nats turning the clause round turned the teacher's leaning between yes and no
     (`adhere.generate.stance`); None where that was not asked."""

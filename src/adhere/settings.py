@@ -7,7 +7,7 @@ made from these classes, so a setting is described here and nowhere else.
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,6 +54,11 @@ class ClausesSettings(_Settings):
     """Clause id -> "wins" or "loses", for contradictions that the order does not settle."""
 
 
+Strategy = Literal["counterfactual", "instructed", "revised", "onpolicy"]
+"""How the two answers of a preference pair are come by; `adhere.generate.pairs` has them all."""
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+
 class GenerateSettings(_Settings):
     """How many rows are generated for each clause, and how."""
 
@@ -61,6 +66,10 @@ class GenerateSettings(_Settings):
     """SFT questions a clause."""
     pairs: Annotated[int, Field(ge=1, le=100)] = 2
     """Preference pairs a clause."""
+    strategy: Strategy | Literal["mix"] = "counterfactual"
+    """How the two answers of a pair are made (docs/data.md); `mix` draws one for each pair."""
+    samples: Annotated[int, Field(ge=2, le=64)] = 4
+    """Answers of the student's that an `onpolicy` pair is chosen from."""
     probes: Annotated[int, Field(ge=1, le=3)] = 2
     """Held-out questions a clause; their kinds of situation are kept from training."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7

@@ -103,14 +103,17 @@ def _clauses(bench: Bench, folder: Path) -> Outcome:
 
 
 def _generate(bench: Bench, folder: Path) -> Outcome:
+    student = bench.student_engine(None)
     rows = generate(
         bench.read("ingest/documents.jsonl", Document),
         bench.read("ingest/passages.jsonl", Passage),
         bench.read("clauses/clauses.jsonl", Clause),
         bench.teacher,
+        student,
         bench.embed,
         bench.settings.generate,
     )
+    student.close()
     return _outcome(
         folder, _write_rows(folder, rows.examples, rows.pairs, rows.probes), rows.dropped
     )
@@ -342,7 +345,7 @@ class Stage:
 
 
 _TEACHER = ("models.teacher", "models.style")
-_ROWS = ("question", "opposite", "answer")
+_ROWS = ("question", "opposite", "answer", "against", "critique", "revise")
 """The prompts that rows are made with."""
 _DATA = ("ingest", "clauses", "generate", "curate")
 _TRAINED = ("sft", "dpo", "dpo-alone", "document-lm")
@@ -366,7 +369,7 @@ STAGES: Mapping[str, Stage] = {
     "generate": Stage(
         does="clauses -> examples, pairs and probes",
         after=("ingest", "clauses"),
-        settings=(*_TEACHER, "models.embedder", "generate"),
+        settings=("models", "generate"),
         work=_generate,
         prompts=_ROWS,
     ),

@@ -12,6 +12,23 @@ from adhere.records import Completion, Origin, Request
 K = TypeVar("K")
 
 
+def ask(
+    engine: Engine, requests: Mapping[K, Request], what: str, progress: Progress
+) -> dict[K, Completion]:
+    """The completion of each request, under the request's key.
+
+    Equal requests are sent once. A request that the engine never answers comes
+    back with `error` set, like one that failed.
+    """
+    unique = {request.id: request for request in requests.values()}
+    replies = progress.track(engine.complete(unique.values()), what, len(unique))
+    found = {reply.id: reply for reply in replies}
+    return {
+        key: found.get(request.id, Completion(id=request.id, error="the engine did not reply"))
+        for key, request in requests.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Teacher:
     engine: Engine
@@ -19,18 +36,8 @@ class Teacher:
     progress: Progress
 
     def ask(self, requests: Mapping[K, Request], what: str) -> dict[K, Completion]:
-        """The completion of each request, under the request's key.
-
-        Equal requests are sent once. A request that the engine never answers comes
-        back with `error` set, like one that failed.
-        """
-        unique = {request.id: request for request in requests.values()}
-        replies = self.progress.track(self.engine.complete(unique.values()), what, len(unique))
-        found = {reply.id: reply for reply in replies}
-        return {
-            key: found.get(request.id, Completion(id=request.id, error="the engine did not reply"))
-            for key, request in requests.items()
-        }
+        """As the function of the same name, of this engine."""
+        return ask(self.engine, requests, what, self.progress)
 
     def origin(self, prompt: str, request: Request, *parents: str) -> Origin:
         """Where a row comes from that `request`, made of `prompt`, brought."""

@@ -10,6 +10,16 @@ _MARKER = re.compile(r"(?:[-*•]|\(?(?:\d+(?:\.\d+)*|[A-Za-z]|[ivxlcIVXLC]+)[.)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LANGUAGE_SAMPLE = 20_000
 _WIDE_CHARACTER = 3
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3040, 0x30FF),  # kana
+    (0x3400, 0x4DBF),  # Chinese characters, extension A
+    (0x4E00, 0x9FFF),  # Chinese characters
+    (0xF900, 0xFAFF),  # compatibility forms
+    (0x20000, 0x3FFFF),  # further extensions
+)
 
 
 def sentence_spans(text: str, language: str = "en") -> list[tuple[int, int]]:
@@ -75,3 +85,19 @@ def is_wide(character: str) -> bool:
 def printable(text: str) -> str:
     """The text without control characters, which a terminal would obey; lines and tabs stay."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def words(text: str) -> list[str]:
+    """Case-folded words in any script; single characters where a script has no spaces.
+
+    On plain ASCII this equals the tokenizer of rouge-score, which drops all else.
+    """
+    return "".join(map(_apart, unicodedata.normalize("NFKC", text).casefold())).split()
+
+
+def _apart(character: str) -> str:
+    code = ord(character)
+    if any(first <= code <= last for first, last in _UNSPACED):
+        return f" {character} "
+    # Letters, marks (vowel signs belong to their word) and numbers make words.
+    return character if unicodedata.category(character)[0] in "LMN" else " "

@@ -81,6 +81,7 @@ def splits(data: RunData) -> list[Split]:
                     "prompt": _said("user", row.question),
                     "chosen": _said("assistant", row.chosen),
                     "rejected": _said("assistant", row.rejected),
+                    "strategy": row.strategy,
                 }
                 | _source(row, data)
                 for row in data.pairs

@@ -1,6 +1,5 @@
 """What is measured of each system on each probe."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from adhere.embedding import Embed
 from adhere.evaluate.likelihood import ReferenceLikelihood
 from adhere.grounding import Grounded, Grounding
 from adhere.records import Answer, Dropped, Probe
+from adhere.text import words
 
 METRICS = (
     "reference_nll",
@@ -22,17 +22,6 @@ METRICS = (
 LOWER_IS_BETTER = frozenset({"reference_nll"})
 RATES = frozenset({"preference_accuracy"})
 """Metrics whose values lie in [0, 1] and are counts of successes."""
-
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Burmese
-    (0x1780, 0x17FF),  # Khmer
-    (0x3040, 0x30FF),  # kana
-    (0x3400, 0x4DBF),  # Chinese characters, extension A
-    (0x4E00, 0x9FFF),  # Chinese characters
-    (0xF900, 0xFAFF),  # compatibility forms
-    (0x20000, 0x3FFFF),  # further extensions
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,22 +60,6 @@ def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
         "length": own,
         "bertscore": {"absent": "its reference model is not among what adhere fetches"},
     }
-
-
-def words(text: str) -> list[str]:
-    """Case-folded words in any script; single characters where a script has no spaces.
-
-    On plain ASCII this equals the tokenizer of rouge-score, which drops all else.
-    """
-    return "".join(map(_apart, unicodedata.normalize("NFKC", text).casefold())).split()
-
-
-def _apart(character: str) -> str:
-    code = ord(character)
-    if any(first <= code <= last for first, last in _UNSPACED):
-        return f" {character} "
-    # Letters, marks (vowel signs belong to their word) and numbers make words.
-    return character if unicodedata.category(character)[0] in "LMN" else " "
 
 
 class _Words:

@@ -14,10 +14,10 @@ import numpy as np
 
 from adhere.embedding import Embed, FloatArray
 from adhere.engines.base import Engine
-from adhere.evaluate.metrics import words
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
 from adhere.records import Example, Passage
+from adhere.text import words
 
 COUNTS = (1, 2, 3, 5)
 """Numbers of passages that are tried."""

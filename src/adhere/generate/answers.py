@@ -6,60 +6,97 @@ from dataclasses import dataclass
 from adhere.errors import SettingsError
 from adhere.generate.questions import Question
 from adhere.generate.replies import drop, failed, runs, said
-from adhere.records import Completion, Dropped, Request, Sampling
+from adhere.records import Completion, Dropped, Origin, Request, Sampling
 from adhere.settings import GenerateSettings
 from adhere.teacher import Teacher
-from adhere.text import detect_language, sentence_spans
+from adhere.text import detect_language, sentence_spans, words
 
 _TOKENS_A_SENTENCE = 24
 """What follows the last whole sentence within the limit is cut, so a long answer loses little."""
+_LEAST_NEW = 0.25
+"""Share of its words that the first sentence of an open question's answer must not have from
+the question. Read by eye on 64 answers, docs/data-quality.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What an answer is written from, and the word that it begins with (none where empty)."""
+    """What an answer is written from, and how."""
 
     text: str
     start: str = ""
+    """The word that it begins with; none where empty."""
+    prompt: str = "answer"
+    draft: str = ""
+    """An answer that is to be written again,"""
+    fault: str = ""
+    """and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that ended, and the request that brought it."""
+    """An answer that ended, and where it comes from."""
 
     text: str
-    request: Request
+    origin: Origin
 
 
 def answer(
     bases: Mapping[Question, Basis], teacher: Teacher, settings: GenerateSettings, what: str
 ) -> tuple[dict[Question, Reply], list[Dropped]]:
     """The answer to each question on its basis."""
-    sampling = Sampling(max_tokens=_TOKENS_A_SENTENCE * settings.max_sentences, stop=("\n",))
     requests = {
         question: teacher.prompts.request(
-            "answer", sampling, text=basis.text, question=question.text, start=_opening(basis)
+            basis.prompt,
+            Sampling(max_tokens=most_tokens(settings), stop=("\n",)),
+            text=basis.text,
+            question=question.text,
+            start=_opening(basis),
+            draft=basis.draft,
+            fault=basis.fault,
         )
         for question, basis in bases.items()
     }
     _check_openings(requests, bases)
     replies = teacher.ask(requests, what)
-    examples = runs(teacher.prompts.bare("answer"))
+    examples = {
+        prompt: runs(teacher.prompts.bare(prompt))
+        for prompt in {basis.prompt for basis in bases.values()}
+    }
     found: dict[Question, Reply] = {}
     dropped: list[Dropped] = []
-    for question, request in requests.items():
+    for question, basis in bases.items():
         clause, reply = question.situation.clause, replies[question]
-        begun = bases[question].start if teacher.prompts.style == "continue" else ""
+        begun = basis.start if teacher.prompts.style == "continue" else ""
         text = whole_sentences(reply, settings.max_sentences, begun)
-        if runs(text) & examples - runs(bases[question].text):
+        if runs(text) & examples[basis.prompt] - runs(basis.text):
             dropped.append(drop(clause, "echo of a worked example", text))
+        elif text and not question.situation.closed and in_a_circle(question.text, text):
+            dropped.append(drop(clause, "answer in a circle", f"{question.text} {text}"))
         elif text:
-            found[question] = Reply(text, request)
+            parents = (clause.id, question.request.id)
+            found[question] = Reply(
+                text, teacher.origin(basis.prompt, requests[question], *parents)
+            )
         elif said(reply):
             dropped.append(drop(clause, "unfinished answer", reply.text.strip()))
         else:
             dropped.append(failed(clause, "no answer", reply))
     return found, dropped
+
+
+def most_tokens(settings: GenerateSettings) -> int:
+    """Enough for the longest answer that is kept."""
+    return _TOKENS_A_SENTENCE * settings.max_sentences
+
+
+def in_a_circle(question: str, text: str) -> bool:
+    """Whether an answer only gives the question back ("Why must we X?" - "Because we must X").
+
+    Its first sentence is looked at: what a small teacher adds after a circle is beside the point.
+    """
+    start, end = sentence_spans(text, detect_language(text))[0]
+    first = set(words(text[start:end]))
+    return len(first - set(words(question))) < _LEAST_NEW * len(first) or "?" in text[start:end]
 
 
 def _check_openings(requests: Mapping[Question, Request], bases: Mapping[Question, Basis]) -> None:
@@ -68,7 +105,8 @@ def _check_openings(requests: Mapping[Question, Request], bases: Mapping[Questio
         opening = _opening(bases[question])
         if isinstance(request.prompt, str) and not request.prompt.endswith(opening):
             raise SettingsError(
-                'answer.md: the prompt must end with {{ " " + start if start }}, the word that the '
+                f"{bases[question].prompt}.md: the prompt must end with "
+                '{{ " " + start if start }}, the word that the '
                 f"answer is to begin with ({opening!r} here)."
             )
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Literal
 
 from adhere.records import Clause
-from adhere.settings import GenerateSettings
+from adhere.settings import STRATEGIES, GenerateSettings, Strategy
 
 Use = Literal["example", "pair", "probe"]
 
@@ -39,6 +39,8 @@ class Situation:
     kind: str
     use: Use
     seed: int
+    strategy: Strategy = "counterfactual"
+    """How the second answer is come by, where there is one (`adhere.generate.pairs`)."""
 
     @property
     def closed(self) -> bool:
@@ -62,5 +64,18 @@ def plan(clauses: Iterable[Clause], settings: GenerateSettings) -> list[Situatio
         drawn.extend(("probe", kind) for kind in held_out)
         drawn.extend(("pair", next(for_pairs)) for _ in range(settings.pairs))
         drawn.extend(("example", next(others)) for _ in range(settings.examples))
-        situations += [Situation(clause, kind, use, random.randrange(2**31)) for use, kind in drawn]
+        situations += [
+            _situation(clause, kind, use, random.randrange(2**31), settings) for use, kind in drawn
+        ]
     return situations
+
+
+def _situation(
+    clause: Clause, kind: str, use: Use, seed: int, settings: GenerateSettings
+) -> Situation:
+    """Probes keep to one strategy, so that runs of different strategies are tested alike."""
+    if use != "pair":
+        return Situation(clause, kind, use, seed)
+    if settings.strategy == "mix":
+        return Situation(clause, kind, use, seed, Random(seed).choice(STRATEGIES))
+    return Situation(clause, kind, use, seed, settings.strategy)

@@ -1,0 +1,155 @@
+"""Which training does what? `ablation.py OUT RUN [NAME=RUN ...] [--seeds 0 1] [--only PART]`.
+
+Trains the student on the data of a finished RUN once for each recipe and seed, and asks of
+each how likely it finds the held-out references and whether it prefers them to their
+contrasts. `NAME=RUN` adds a recipe that takes its pairs from another run of the same
+clauses (one of another `generate.strategy`). What stands in OUT is not done again, so the
+command may be stopped and given again. Prints a Markdown table.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from adhere.bench import ADAPTERS, Bench
+from adhere.evaluate.likelihood import reference_likelihoods
+from adhere.evaluate.metrics import likelihood_values
+from adhere.evaluate.statistics import Clustered, Estimate, FloatArray
+from adhere.evaluate.systems import System
+from adhere.pipeline import run_stages
+from adhere.progress import ConsoleProgress
+from adhere.records import Probe
+from adhere.settings import RunSettings
+
+DATA = ("ingest", "clauses", "generate", "curate")
+METRICS = ("reference_nll", "preference_accuracy")
+Values = dict[str, dict[str, float]]
+"""Probe id -> metric -> value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is trained, and by which settings of DPO where they are not the run's."""
+
+    name: str
+    system: str = "sft+dpo"
+    dpo: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    pairs: Path | None = None
+    """The run whose pairs are taken."""
+
+
+RECIPES = (
+    Recipe("base", system="base"),
+    Recipe("SFT", system="sft"),
+    Recipe("DPO alone", system="dpo"),
+    Recipe("SFT + DPO (default)"),
+    Recipe("without the likelihood term", dpo={"method": "dpo"}),
+    Recipe("IPO", dpo={"method": "ipo"}),
+    Recipe("KTO", dpo={"method": "kto"}),
+    Recipe("DPO at 3e-5", dpo={"learning_rate": 3e-5}),
+    Recipe("DPO at 3e-4", dpo={"learning_rate": 3e-4}),
+)
+
+
+def trained(run: Path, recipe: Recipe, seed: int, out: Path) -> Bench:
+    """The run's data in a folder of the recipe's own, with its trainings up to date."""
+    folder = out / f"{recipe.name}-{seed}"
+    settings = RunSettings.read(run / "run.toml").merge(
+        {"sft": {"seed": seed}, "dpo": {"seed": seed, **recipe.dpo}}, source=str(run)
+    )
+    stage = ADAPTERS.get(recipe.system)
+    shared = (*DATA, "sft") if stage == "dpo" else DATA
+    for name in shared:
+        source = (out / f"SFT-{seed}" if name == "sft" else run) / name
+        if not (folder / name).exists():
+            shutil.copytree(source, folder / name)
+    if recipe.pairs:
+        shutil.copy(recipe.pairs / "curate/pairs.jsonl", folder / "curate/pairs.jsonl")
+    settings.write(folder / "run.toml")
+    progress = ConsoleProgress()
+    if stage:
+        run_stages(folder, settings, progress, [stage])
+    return Bench(folder, settings, progress)
+
+
+def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
+    """Each probe's likelihoods under the recipe's model; read where they were measured."""
+    known = out / f"{recipe.name}-{seed}.json"
+    if known.exists():
+        return json.loads(known.read_text(encoding="utf-8"))
+    bench = trained(run, recipe, seed, out)
+    engine = bench.student_engine(ADAPTERS.get(recipe.system))
+    probes = bench.read("curate/probes.jsonl", Probe)
+    system = System(f"{recipe.name}, seed {seed}", engine)
+    found, _ = reference_likelihoods(system, probes, {}, bench.progress)
+    engine.close()
+    measured = {probe: likelihood_values(one) for probe, one in found.items()}
+    known.write_text(json.dumps(measured), encoding="utf-8")
+    return measured
+
+
+def over_seeds(measured: list[Values], metric: str, probes: list[Probe]) -> FloatArray:
+    """Each probe's mean over the seeds; NaN where the metric does not apply."""
+    return np.array(
+        [mean(one[probe.id].get(metric, float("nan")) for one in measured) for probe in probes]
+    )
+
+
+def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str]:
+    clustered = Clustered([probe.clause for probe in probes])
+    sft = {metric: over_seeds(found["SFT"], metric, probes) for metric in METRICS}
+    yield "| | reference NLL | against SFT | preference accuracy | against SFT | by seed |"
+    yield "|---" * 6 + "|"
+    for name, measured in found.items():
+        nll, preferred = (over_seeds(measured, metric, probes) for metric in METRICS)
+        seeds = [over_seeds([one], "preference_accuracy", probes) for one in measured]
+        cells = [
+            _shown(clustered.mean(nll), "{:.2f}"),
+            _shown(clustered.mean(nll - sft["reference_nll"]), "{:+.2f}"),
+            _shown(clustered.rate(preferred), "{:.0%}"),
+            _shown(clustered.rate_difference(preferred - sft["preference_accuracy"]), "{:+.0%}"),
+            ", ".join(f"{np.nanmean(one):.0%}" for one in seeds),
+        ]
+        if name == "SFT":
+            cells[1] = cells[3] = "–"
+        yield f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _shown(estimate: Estimate | None, form: str) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "–"
+    value, low, high = map(form.format, (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("pairs", nargs="*", help="NAME=RUN")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--only", default="", help="recipes whose name holds this; SFT always")
+    given = parser.parse_args()
+    strategies = [one.partition("=") for one in given.pairs]
+    recipes = [
+        *(recipe for recipe in RECIPES if given.only in recipe.name or recipe.name == "SFT"),
+        *(Recipe(name, pairs=Path(run)) for name, _, run in strategies),
+    ]
+    given.out.mkdir(parents=True, exist_ok=True)
+    found = {
+        recipe.name: [values(given.run, recipe, seed, given.out) for seed in given.seeds]
+        for recipe in recipes
+    }
+    probes = Bench(given.run, RunSettings(), ConsoleProgress()).read("curate/probes.jsonl", Probe)
+    print("\n".join(rows(found, probes)))
+
+
+if __name__ == "__main__":
+    main()
