@@ -19,12 +19,23 @@ VALUES = {
         "opening": "Someone is tempted",
     },
     "answer": {"text": "Crew must rest.", "question": "May I go on?", "start": "No,"},
+    "against": {"text": "Crew must rest.", "question": "May I go on?", "start": "Yes,"},
+    "critique": {"text": "Crew must rest.", "question": "May I go on?", "draft": "Go on."},
+    "revise": {
+        "text": "Crew must rest.",
+        "question": "May I go on?",
+        "draft": "Go on.",
+        "fault": "It sends you on.",
+        "start": "No,",
+    },
     "judge_pairwise": {"passage": "P.", "question": "Q?", "first": "1.", "second": "2."},
     "judge_pointwise": {"statement": "Crew must rest.", "question": "Q?", "answer": "Yes."},
     "judge_generic": {},
     "retrieved": {"passages": ["One.", "Two."]},
 }
-STYLED = ("value", "implied", "opposite", "question", "answer", "judge_pointwise")
+STYLED = tuple(
+    name for name in VALUES if name not in ("judge_pairwise", "judge_generic", "retrieved")
+)
 
 
 def test_every_prompt_has_its_values_here() -> None:
@@ -47,7 +58,7 @@ def test_a_prompt_holds_what_it_was_given(name: str) -> None:
 @pytest.mark.parametrize("name", list(STYLED))
 def test_a_continued_prompt_ends_where_the_teacher_goes_on(name: str) -> None:
     text = Prompts().render(name, **VALUES[name])
-    assert text.endswith((":", "Answer: No,"))
+    assert text.endswith((":", ": No,", ": Yes,"))
     assert text == text.strip()
 
 
