@@ -1,6 +1,8 @@
 """Passages to clauses: candidates, the teacher's replies, plain words of duty, what is shown."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fakes import FakeEngine
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 from adhere.clauses import candidates, extract_clauses, read_value
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
-from adhere.records import Clause, Document, Dropped, Passage, Polarity
+from adhere.records import Clause, Document, Dropped, Passage, Polarity, record_id
 from adhere.settings import ClausesSettings
+from adhere.store import read_records, write_records
 from adhere.teacher import Teacher
 
 STORY = (
@@ -230,6 +233,46 @@ def test_a_story_whose_request_fails_is_dropped_with_the_engines_words() -> None
     )
     last = dropped[-1]
     assert (last.record_id, last.reason, last.detail) == ("p0", "unreadable reply", "out of paper")
+
+
+def test_a_clause_has_its_reason_its_exceptions_and_its_people() -> None:
+    text = (
+        "Members must not sell boats unless the board agrees. This is because boats are scarce.\n"
+        "Guests may row.\nThis is because rowing is free.\n"
+        "Coaches must: \n- carry a light, because the night is dark;"
+    )
+    clauses, _ = extract(
+        [passage(text)],
+        lambda prompt: "nothing is asked" if "This is" in sentence_asked(prompt) else "you may",
+    )
+    assert [(one.binds, one.rationale, one.exceptions) for one in clauses] == [
+        ("Members", "This is because boats are scarce.", ("unless the board agrees",)),
+        ("Guests", "", ()),  # the line below is another paragraph
+        ("Coaches", "because the night is dark", ()),
+    ]
+
+
+def test_a_reason_in_another_passage_is_of_another_rule() -> None:
+    passages = [passage("Crew must rest."), passage("This is because hands tire.", 100)]
+    clauses, _ = extract(passages, lambda prompt: "you must")
+    assert clauses[0].rationale == ""
+
+
+def test_a_clause_that_was_written_before_it_had_parts_is_still_read(tmp_path: Path) -> None:
+    [clause], _ = extract([passage("The sea is grey.")], lambda prompt: "you must")
+    write_records(tmp_path / "clauses.jsonl", [clause])
+    old = json.loads((tmp_path / "clauses.jsonl").read_text(encoding="utf-8"))
+    del old["rationale"], old["exceptions"], old["binds"]
+    (tmp_path / "clauses.jsonl").write_text(json.dumps(old) + "\n", encoding="utf-8")
+    assert read_records(tmp_path / "clauses.jsonl", Clause) == [clause]
+
+
+def test_the_id_of_a_clause_does_not_depend_on_its_parts() -> None:
+    [clause], _ = extract(
+        [passage("Crew must rest, because hands tire.")], lambda prompt: "you must"
+    )
+    assert clause.rationale
+    assert clause.id == record_id("clause", clause.statement)
 
 
 def test_over_the_cap_rules_come_before_aims_and_the_rest_is_dropped_aloud() -> None:

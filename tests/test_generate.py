@@ -120,6 +120,25 @@ def test_the_plan_does_not_depend_on_the_order_of_the_clauses(
     assert set(plan(shuffled, settings)) == set(plan(clauses, settings))
 
 
+@given(names=NAMES, settings=COUNTS)
+def test_the_reason_is_asked_only_of_a_clause_that_gives_one(
+    names: list[str], settings: GenerateSettings
+) -> None:
+    silent = [clause(name, "p") for name in names]
+    reasoned = [replace(one, rationale="because hands tire") for one in silent]
+    without, with_reason = plan(silent, settings), plan(reasoned, settings)
+    assert not [one for one in without if one.kind == "reason"]
+    purposes, others = (
+        [(one.clause.id, one.use, one.seed) for one in drawn] for drawn in (without, with_reason)
+    )
+    assert purposes == others
+
+
+def test_the_reason_has_its_turn() -> None:
+    clauses = [replace(clause(name, "p"), rationale="because") for name in "abcdefgh"]
+    assert {one.kind for one in plan(clauses, GenerateSettings())} == set(KINDS)
+
+
 def test_another_seed_is_another_plan() -> None:
     clauses = [clause(name, "p") for name in "abcdef"]
     assert plan(clauses, GenerateSettings(seed=1)) != plan(clauses, GenerateSettings(seed=2))

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faults", "progress", "text", "twins"),
     ("records",),
     ("settings", "store", "hub", "prompts", "duty", "sheets"),
-    ("models",),
+    ("models", "parts"),
     ("embedding",),
     ("engines",),
     ("teacher", "grounding", "review", "text_coverage"),

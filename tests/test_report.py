@@ -412,6 +412,28 @@ def test_an_untested_clause_says_why(data: ReportData, tmp_path: Path) -> None:
     )
 
 
+def test_a_clause_shows_whom_it_binds_why_and_but_when(data: ReportData, tmp_path: Path) -> None:
+    said = replace(
+        data.clauses[0],
+        binds="Managers",
+        rationale="because gifts bind",
+        exceptions=("unless agreed", "except flowers"),
+    )
+    silent = replace(data.clauses[1], binds="", rationale="", exceptions=())
+    page = written(replace(data, clauses=[said, silent]), tmp_path)
+    shown, unsaid = (
+        [line.get_text() for line in page.select(f"#clause-{one.id} tr:first-child .why")]
+        for one in (said, silent)
+    )
+    assert shown == [
+        "Binds: Managers",
+        "Reason: because gifts bind",
+        "Exception: unless agreed",
+        "Exception: except flowers",
+    ]
+    assert unsaid == []
+
+
 def test_a_clause_shows_its_gain_with_its_interval(data: ReportData, tmp_path: Path) -> None:
     entries = [dict(entry) for entry in data.summary["clauses"]]
     entries[0] |= {"gain": 0.612, "low": -0.1, "high": 1.3}
@@ -482,7 +504,9 @@ def test_answers_are_escaped_and_only_the_own_script_may_run(
 
 def test_every_text_that_can_come_from_outside_is_escaped(data: ReportData, tmp_path: Path) -> None:
     evil = "</script></style><svg onload=alert(1)>$x_{$\"'"
-    clause = replace(data.clauses[0], statement=evil, rationale=evil, exceptions=(evil,))
+    clause = replace(
+        data.clauses[0], statement=evil, rationale=evil, exceptions=(evil,), binds=evil
+    )
     summary = {**data.summary, "systems": {**data.summary["systems"], evil: {}}}
     hostile = replace(
         data,

@@ -100,6 +100,26 @@ def test_every_row_and_clause_is_there_with_its_clause_and_sentence(finished: Pa
     assert found[0].seen["sentence"].split("\n")[0][:20] in document
 
 
+def test_a_clause_shows_its_parts_which_nobody_changes(finished: Path, tmp_path: Path) -> None:
+    [clause, *_] = rows_of(finished, "clauses/clauses.jsonl", Clause)
+    [item, *_] = [item for item in items(finished) if item.kind == "clauses"]
+    assert clause.rationale
+    assert (item.seen["binds"], item.seen["rationale"]) == (clause.binds, clause.rationale)
+    path = edit(finished, set_cells("clauses", rationale="because I say so"), tmp_path / "r.csv")
+    with pytest.raises(InputError, match="'rationale' was changed, and only statement may be"):
+        import_review(finished, path)
+
+
+def test_a_decision_from_before_a_column_was_shown_is_still_good(run: Path) -> None:
+    [item, *_] = [item for item in items(run) if item.kind == "clauses"]
+    seen = {name: text for name, text in item.seen.items() if name != "rationale"}
+    write_decisions(run, [Decision(kind="clauses", row=item.id, choice="reject", seen=seen)])
+    stage(run, "clauses")
+    export_review(run, run.parent / "review.csv")
+    [again] = [one for one in items(run) if one.id == item.id]
+    assert again.seen["rationale"] == ""
+
+
 def test_decisions_reach_the_rows_and_keep_their_lineage(run: Path) -> None:
     examples = rows_of(run, "curate/examples.jsonl", Example)
     pairs = rows_of(run, "curate/pairs.jsonl", PreferencePair)

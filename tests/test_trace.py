@@ -129,6 +129,8 @@ def test_the_command_shows_the_chain(finished: Path, records: RunRecords) -> Non
     trail = trace(records, clause.id).clauses[0]
     words = " ".join(said.out.split())
     assert " ".join(trail.place.text.split()) in words
+    assert f"binds {trail.clause.binds} " in words
+    assert f"reason {trail.clause.rationale} " in words
     assert trail.result["result"] in words
     for row in (*trail.examples, *trail.pairs, *trail.probes):
         assert row.row.id in words

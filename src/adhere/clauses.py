@@ -10,11 +10,12 @@ it values (docs/decisions.md).
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import cast, get_args
 
 from adhere.duty import plain_duty
+from adhere.parts import Parts, parts, says_why
 from adhere.records import (
     Clause,
     Completion,
@@ -131,10 +132,11 @@ def _stated(
     replies = teacher.ask(requests, "clauses: sentences")
     clauses: list[Clause] = []
     dropped: list[Dropped] = []
-    for sentence in sentences:
+    for sentence, following in zip(sentences, [*sentences[1:], None], strict=True):
         reply = replies[sentence]
         cut = reply.finish == "length"
-        duty = plain_duty(sentence.text, language[sentence.passage.document])
+        spoken = language[sentence.passage.document]
+        duty = plain_duty(sentence.text, spoken)
         try:
             polarity, wording = read_value(reply.text)
         except ValueError as error:
@@ -151,9 +153,25 @@ def _stated(
                 (sentence.text if cut or not wording else wording, polarity, "explicit"),
                 ("value", requests[sentence]),
                 teacher,
+                _parts(sentence, following, spoken, polarity),
             )
         )
     return clauses, dropped
+
+
+def _parts(
+    sentence: Sentence, following: Sentence | None, language: str, polarity: Polarity
+) -> Parts:
+    """What a sentence says of its rule; the next one may say why, where it stands in its line."""
+    found = parts(sentence.text, language, polarity)
+    if found.rationale or following is None or following.passage is not sentence.passage:
+        return found
+    between = sentence.passage.text[
+        sentence.end - sentence.passage.start : following.start - sentence.passage.start
+    ]
+    if between.strip(" ") or not says_why(following.text, language):
+        return found
+    return replace(found, rationale=following.text)
 
 
 def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause], list[Dropped]]:
@@ -183,6 +201,7 @@ def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause
                 (value, "aspired to", "implicit"),
                 ("implied", requests[passage]),
                 teacher,
+                Parts(),
             )
         )
     return clauses, dropped
@@ -200,6 +219,7 @@ def _clause(
     value: tuple[str, Polarity, Stance],
     asked: tuple[str, Request],
     teacher: Teacher,
+    found: Parts,
 ) -> Clause:
     statement, polarity, stance = value
     name, request = asked
@@ -213,6 +233,9 @@ def _clause(
         start=span[0],
         end=span[1],
         origin=teacher.origin(name, request, passage.id),
+        rationale=found.rationale,
+        exceptions=found.exceptions,
+        binds=found.binds,
     )
 
 

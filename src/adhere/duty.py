@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from adhere.records import Polarity
 
-_MARKS = re.compile("[\u0640\u064b-\u0652]")
+MARKS = re.compile("[\u0640\u064b-\u0652]")
 """Arabic vowel signs and stretching, which a writer may leave out."""
 
 _ENGLISH = {
@@ -178,4 +178,4 @@ def act(sentence: str, language: str) -> str:
 
 
 def _plain(sentence: str) -> str:
-    return _MARKS.sub("", sentence)
+    return MARKS.sub("", sentence)

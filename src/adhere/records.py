@@ -91,7 +91,10 @@ class Clause:
     end: int
     origin: Origin
     rationale: str = ""
+    """The document's own words for why; these three are as `adhere.parts` found them."""
     exceptions: tuple[str, ...] = ()
+    binds: str = ""
+    """Whom it binds, or of a permission or an aim, whose it is."""
 
     def __post_init__(self) -> None:
         _refuse(not self.statement.strip(), "clause: empty statement")

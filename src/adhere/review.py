@@ -39,7 +39,7 @@ _FIXED: Mapping[Kind, tuple[str, ...]] = {
     "examples": _ABOUT_ROW,
     "pairs": _ABOUT_ROW,
     "probes": _ABOUT_ROW,
-    "clauses": ("polarity", "stance", "sentence"),
+    "clauses": ("polarity", "stance", "binds", "rationale", "exceptions", "sentence"),
 }
 """What a person sees of a row and does not change."""
 _TEXTS: Mapping[Kind, tuple[str, ...]] = {
@@ -232,9 +232,18 @@ def items(run: Path) -> list[Item]:
 def _item(kind: Kind, record: Any, said: Mapping[str, str], edit: Decision | None) -> Item:
     now = {name: getattr(record, name) or "" for name in _TEXTS[kind]}
     if edit:
-        return Item(kind=kind, id=edit.row, seen=edit.seen, texts=now)
-    fixed = {name: said.get(name) or getattr(record, name) for name in _FIXED[kind]}
+        return Item(kind=kind, id=edit.row, seen=_remembered(edit), texts=now)
+    fixed = {name: said.get(name) or _text(getattr(record, name)) for name in _FIXED[kind]}
     return Item(kind=kind, id=record.id, seen=fixed | now, texts=now)
+
+
+def _text(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else "; ".join(value)
+
+
+def _remembered(decision: Decision) -> dict[str, str]:
+    """What the person saw; a column that was not there at the time is empty."""
+    return dict.fromkeys(_FIXED[decision.kind], "") | decision.seen
 
 
 def _decided(item: Item, decision: Decision | None) -> Item:
@@ -246,7 +255,7 @@ def _decided(item: Item, decision: Decision | None) -> Item:
 
 def _from_memory(decision: Decision) -> Item:
     texts = {name: decision.seen[name] for name in _TEXTS[decision.kind]}
-    item = Item(kind=decision.kind, id=decision.row, seen=decision.seen, texts=texts)
+    item = Item(kind=decision.kind, id=decision.row, seen=_remembered(decision), texts=texts)
     return _decided(item, decision)
 
 

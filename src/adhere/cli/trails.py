@@ -59,8 +59,10 @@ def _clause(trail: ClauseTrail, focus: str) -> "Iterator[RenderableType]":
     if clause.statement != " ".join(trail.place.text.split()):
         yield _line("states", clause.statement)
     yield _line("is", f"{clause.polarity}, {clause.stance}")
-    for exception in clause.exceptions:
-        yield _line("except", exception)
+    said = [("binds", clause.binds), ("reason", clause.rationale)]
+    for label, text in [*said, *(("exception", text) for text in clause.exceptions)]:
+        if text:
+            yield _line(label, text)
     yield _line("read by", f"{clause.origin.model} with {clause.origin.prompt}")
     yield from _result(trail)
     whole = focus == clause.id

@@ -51,12 +51,14 @@ class Situation:
 def plan(clauses: Iterable[Clause], settings: GenerateSettings) -> list[Situation]:
     """The situations of every clause, drawn by a sampler seeded with the clause's id.
 
-    Pairs are made of closed questions alone: there the two answers differ plainly.
+    Pairs are made of closed questions alone: there the two answers differ plainly. The reason
+    is asked only of a clause that gives one; the kind drawn next takes its place.
     """
     situations: list[Situation] = []
     for clause in clauses:
         random = Random(f"{settings.seed}:{clause.id}")
-        kinds = random.sample(list(KINDS), len(KINDS))
+        drawn_kinds = random.sample(list(KINDS), len(KINDS))
+        kinds = [kind for kind in drawn_kinds if kind != "reason" or clause.rationale]
         held_out, trained = kinds[: settings.probes], kinds[settings.probes :]
         for_pairs = cycle(kind for kind in trained if kind in CLOSED_KINDS)
         others = cycle(reversed(trained))
