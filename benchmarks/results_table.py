@@ -60,7 +60,9 @@ def judgements(summary: dict) -> str:
 if __name__ == "__main__":
     for run in sys.argv[1:]:
         summary = json.loads(Path(run, "evaluate", "summary.json").read_text(encoding="utf-8"))
-        counts, seconds = summary["counts"], sum(summary["seconds"].values())
+        counts = summary["counts"]
+        manifests = Path(run).glob("*/manifest.json")
+        seconds = sum(json.loads(path.read_text())["seconds"] for path in manifests)
         print(
             f"### {run}\n\n{counts['clauses']['clauses']} clauses, "
             f"{counts['sft']['rows']} examples, {counts['dpo']['rows']} pairs, "

@@ -28,12 +28,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stages",),
     ("pipeline",),
     ("forecast", "chat", "serve", "dataset", "export", "people", "gate", "trace"),
-    ("diff",),
+    ("diff", "inspect_logs"),
     ("cli",),
 )
 """A module imports only from the lines above its own. `readers` are a part of `ingest`."""
 HEAVY = {
     "datasets",
+    "inspect_ai",
     "matplotlib",
     "openpyxl",
     "openvino",

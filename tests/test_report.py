@@ -210,7 +210,7 @@ def summary_of(clauses: list[Clause]) -> dict[str, Any]:
             {"id": clause.id, "result": results[n % len(results)], "evidence": EVIDENCE}
             for n, clause in enumerate(clauses)
         ],
-        "counts": {}, "seconds": {},
+        "counts": {},
     }  # fmt: skip
 
 

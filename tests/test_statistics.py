@@ -146,6 +146,12 @@ def test_a_rate_without_variation_does_not_claim_certainty():
     assert two_sided_p(same) == 1.0
 
 
+@pytest.mark.parametrize("values", [[1.0, 0.0], [0.0, -1.0], [1.0, -1.0], [1.0, 1.0]])
+def test_a_difference_of_rates_stays_where_it_can_lie(values: list[float]) -> None:
+    found = Clustered(["x", "y"]).rate_difference(np.array(values))
+    assert -1 <= found.low <= found.value <= found.high <= 1
+
+
 def test_the_effective_size_is_that_of_independent_probes():
     rng = np.random.default_rng(1)
     values = (rng.random(4000) < 0.7).astype(float)

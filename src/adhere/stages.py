@@ -251,7 +251,6 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
     made = {name: read_manifest(bench.run / name) for name in list(STAGES)[:-2]}
     summary = found.summary | {
         "counts": {name: manifest.counts for name, manifest in made.items() if manifest},
-        "seconds": {name: manifest.seconds for name, manifest in made.items() if manifest},
     }
     write_json(folder / "summary.json", summary)
     return _outcome(folder, found.counts, found.dropped)

@@ -1,6 +1,17 @@
 """The command line. Each module adds its commands to the one app; `main` is the entry point."""
 
-from adhere.cli import conflicts, data, evaluate, evidence, export, judge, official, run, serve
+from adhere.cli import (
+    conflicts,
+    data,
+    evaluate,
+    evidence,
+    export,
+    judge,
+    logs,
+    official,
+    run,
+    serve,
+)
 from adhere.cli.common import app, main
 
 __all__ = [
@@ -11,6 +22,7 @@ __all__ = [
     "evidence",
     "export",
     "judge",
+    "logs",
     "main",
     "official",
     "run",

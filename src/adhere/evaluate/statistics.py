@@ -94,7 +94,9 @@ class Clustered:
 
         Where nearly all differences are 0 a t interval promises too much. So one unit
         of +1 and one of -1, each a cluster of its own, are added for the interval
-        (Bonett and Price 2012, for paired proportions); the value is the plain one.
+        (Bonett and Price 2012, for paired proportions); the value is the plain one. What
+        of the interval lies beyond -1 and 1 is cut off: no true difference is there, so
+        the interval holds it as often as before.
         """
         found = self.mean(values)
         if found is None or found.error is None:
@@ -102,7 +104,10 @@ class Clustered:
         names = [*map(str, self._cluster), "won", "lost"]
         wider = Clustered(names).mean(np.append(values, [1.0, -1.0]))
         assert wider is not None
-        return replace(found, low=wider.low, high=wider.high, error=wider.error)
+        assert wider.low is not None
+        assert wider.high is not None
+        low, high = max(-1.0, wider.low), min(1.0, wider.high)
+        return replace(found, low=low, high=high, error=wider.error)
 
     def ahead(self, values: FloatArray) -> tuple[int, int]:
         """In how many clusters the differences add up to more than 0, and to less."""
