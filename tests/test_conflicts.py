@@ -177,6 +177,23 @@ def test_a_clause_said_to_lose_goes_though_nothing_contradicts_it() -> None:
     assert done.dropped[0].reason == "set aside"
 
 
+def test_a_contradiction_of_which_neither_stands_is_not_open() -> None:
+    lost = {"code1": "loses", "travel1": "loses"}
+    done = settled([CODE, TRAVEL], [relation(CODE, TRAVEL)], settle=lost)
+    assert (done.standing, done.unsettled) == ([], 0)
+
+
+@pytest.mark.parametrize("kind", ["contradiction", "duplicate"])
+@pytest.mark.parametrize("order", [(), ("travel.md", "code.md")])
+def test_where_the_finder_erred_both_can_be_said_to_win(
+    kind: RelationKind, order: tuple[str, ...]
+) -> None:
+    both = {"code1": "wins", "travel1": "wins"}
+    done = settled([CODE, TRAVEL], [relation(CODE, TRAVEL, kind)], settle=both, precedence=order)
+    assert (done.standing, done.unsettled) == ([CODE, TRAVEL], 0)
+    assert [one.winner for one in done.relations] == [None]
+
+
 def test_of_twins_the_earlier_stands_and_else_the_one_that_goes_first() -> None:
     twins = [relation(CODE, TRAVEL, "duplicate")]
     assert settled([CODE, TRAVEL], twins).standing == [CODE]
@@ -212,7 +229,6 @@ def test_a_refinement_sets_nothing_aside() -> None:
     [
         ({"settle": {"travle1": "wins"}}, "no clause 'travle1'; did you mean 'travel1'?"),
         ({"settle": {"zzz": "wins"}}, "no clause 'zzz'; known are: code1, travel1"),
-        ({"settle": {"code1": "wins", "travel1": "wins"}}, "both are said to win"),
     ],
 )
 def test_a_wrong_settlement_is_refused(chosen: dict[str, object], message: str) -> None:
@@ -330,6 +346,11 @@ def test_the_command_shows_both_places_and_the_user_settles(disagreeing: Path) -
     assert drop.reason == "contradicted"
     assert winner["id"] in drop.detail
 
+    traced = adhere("trace", str(disagreeing), loser["id"])
+    assert traced.code == 0, traced.err
+    assert "Staff must not accept gifts from suppliers." in traced.out
+    assert "contradicted" in traced.out
+
     assert clauses_stage(disagreeing, f"--clauses.settle.{loser['id']}=wins").code == 0
     [row] = json.loads(adhere("conflicts", str(disagreeing), "--json").out)
     assert row["winner"] == loser["id"]
@@ -348,6 +369,17 @@ def test_a_wrong_choice_is_one_sentence(disagreeing: Path, flag: str, message: s
     assert said.code == 2
     assert message in said.err
     assert not (disagreeing / "clauses").exists()
+
+
+def test_a_document_that_has_changed_since_is_said(disagreeing: Path, tmp_path: Path) -> None:
+    assert clauses_stage(disagreeing).code == 0
+    [row] = json.loads(adhere("conflicts", str(disagreeing), "--json").out)
+    (tmp_path / "code.md").write_text("# Code\n\nStaff must rest.\n", encoding="utf-8")
+    assert adhere("ingest", str(disagreeing), "--quiet").code == 0
+    for command in (("conflicts",), ("trace", row["clauses"][0]["id"])):
+        said = adhere(command[0], str(disagreeing), *command[1:])
+        assert said.code == 2
+        assert "documents have changed" in said.err
 
 
 def test_the_command_wants_a_run_with_clauses(disagreeing: Path) -> None:

@@ -45,6 +45,14 @@ def test_a_share_and_the_silent_passages_with_their_reasons() -> None:
     ]
 
 
+def test_a_passage_whose_clause_gave_way_says_so() -> None:
+    [aside] = spans((0, 8))
+    dropped = [Dropped(record_id=aside.id, stage="clauses", reason="contradicted")]
+    [row] = text_coverage([DOCUMENT], PASSAGES, [], dropped, [aside])
+    assert [silent.reasons for silent in row.silent] == [(("contradicted", 1),), ()]
+    assert "passage p1 (One): contradicted" in coverage_lines([row])[1]
+
+
 def test_what_is_only_implied_is_told_apart() -> None:
     shown = replace(spans((0, 19))[0], stance="implicit")
     [row] = text_coverage([DOCUMENT], PASSAGES, [*spans((0, 8)), shown], [])

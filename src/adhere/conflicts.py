@@ -116,11 +116,8 @@ class Settlement:
     relations: list[Relation]
     """As found, with their winners."""
     dropped: list[Dropped]
-
-    @property
-    def unsettled(self) -> int:
-        """Contradictions of which both sides stand."""
-        return sum(one.kind == "contradiction" and one.winner is None for one in self.relations)
+    unsettled: int
+    """Contradictions of which both sides stand, though nobody said that both shall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +147,12 @@ def settle(
     """Who wins: by hand (`clauses.settle`), then by `clauses.precedence`; of twins, the earlier.
 
     A contradiction that neither settles is left standing, both sides of it: the finder errs,
-    and a rule that it set aside in error would be missed by nobody. Raises SettingsError for
-    a clause that is not there, and where both sides of a contradiction are said to win.
+    and a rule that it set aside in error would be missed by nobody. For the same reason a
+    clause that is said to win always stands: of two such, both. Raises SettingsError for a
+    clause that is not there.
     """
     by_id = {clause.id: clause for clause in clauses}
     _check_known(settings.settle, list(by_id), "clauses.settle: there is no clause")
-    _refuse_two_winners(relations, settings)
     names = {document.id: document.name for document in documents}
     ranks = {clause.id: _rank(clause, names, settings) for clause in clauses}
     standing: set[str] = set()
@@ -170,7 +167,17 @@ def settle(
         aside=[clause for clause in clauses if clause.id in fallen],
         relations=[_with_winner(relation, standing) for relation in relations],
         dropped=[_dropped(by_id[one], fall, by_id, names) for one, fall in fallen.items()],
+        unsettled=sum(
+            {one.first, one.second} <= standing and not both_win(one.first, one.second, settings)
+            for one in relations
+            if one.kind == "contradiction"
+        ),
     )
+
+
+def both_win(first: str, second: str, settings: ClausesSettings) -> bool:
+    """Whether a person said of two clauses that they shall stand side by side."""
+    return settings.settle.get(first) == settings.settle.get(second) == "wins"
 
 
 def _rank(clause: Clause, names: Mapping[str, str], settings: ClausesSettings) -> Rank:
@@ -189,6 +196,8 @@ def _fall(
     settings: ClausesSettings,
 ) -> _Fall | None:
     """What sets a clause aside, if anything does; `standing` are those that go before it."""
+    if settings.settle.get(clause) == "wins":
+        return None
     for relation in relations:
         other = relation.other(clause)
         if other is None or other not in standing or relation.kind == "refinement":
@@ -218,18 +227,6 @@ def _dropped(
         winner = by_id[fall.winner]
         detail += f" {winner.id} ({names[winner.document]}): {winner.statement!r}"
     return Dropped(record_id=clause.id, stage="clauses", reason=fall.reason, detail=detail)
-
-
-def _refuse_two_winners(relations: Iterable[Relation], settings: ClausesSettings) -> None:
-    for relation in relations:
-        sides = (relation.first, relation.second)
-        if relation.kind == "contradiction" and all(
-            settings.settle.get(side) == "wins" for side in sides
-        ):
-            raise SettingsError(
-                f"clauses.settle: {sides[0]} and {sides[1]} contradict each other, and both are "
-                "said to win; take one of them back."
-            )
 
 
 def _check_known(given: Iterable[str], known: Sequence[str], said: str) -> None:

@@ -266,6 +266,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
         for drop in bench.read(f"{name}/dropped.jsonl", Dropped)
     ]
     manifests = [read_manifest(bench.run / name) for name in STAGES if name != "report"]
+    aside = "clauses/set_aside.jsonl"  # a run of an earlier version has none
     curves = {"sft": "sft", "dpo": "dpo", "dpo alone": "dpo-alone", "document-lm": "document-lm"}
     write_report(
         ReportData(
@@ -273,6 +274,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             documents=bench.read("ingest/documents.jsonl", Document),
             passages=bench.read("ingest/passages.jsonl", Passage),
             clauses=bench.read("clauses/clauses.jsonl", Clause),
+            aside=bench.read(aside, Clause) if (bench.run / aside).exists() else (),
             examples=bench.read("curate/examples.jsonl", Example),
             pairs=bench.read("curate/pairs.jsonl", PreferencePair),
             probes=bench.read("curate/probes.jsonl", Probe),

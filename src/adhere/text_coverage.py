@@ -39,11 +39,18 @@ def text_coverage(
     passages: Sequence[Passage],
     clauses: Sequence[Clause],
     dropped: Iterable[Dropped],
+    aside: Iterable[Clause] = (),
 ) -> list[TextCoverage]:
-    """One row a document, in their order. `dropped`: of the stage `clauses`."""
+    """One row a document, in their order.
+
+    `dropped`: of the stage `clauses`. `aside`: the clauses that gave way to others; they
+    cover nothing, and their passages say what they gave way to.
+    """
+    passage_of = {clause.id: clause.passage for clause in aside}
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for drop in dropped:
-        reasons[drop.record_id.partition(":")[0]][drop.reason] += 1
+        passage = drop.record_id.partition(":")[0]
+        reasons[passage_of.get(passage, passage)][drop.reason] += 1
     spoken = {clause.passage for clause in clauses}
     return [
         _of_document(
@@ -119,4 +126,4 @@ def why(silent: SilentPassage) -> str:
     """`no value content (3), passage without value content`."""
     return ", ".join(
         f"{reason} ({count})" if count > 1 else reason for reason, count in silent.reasons
-    ) or ("it holds nothing but headings")
+    ) or ("it holds nothing but headings, or what a person rejected")

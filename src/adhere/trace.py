@@ -42,6 +42,8 @@ class RunRecords:
     documents: Mapping[str, Document]
     passages: Mapping[str, Passage]
     clauses: Mapping[str, Clause]
+    aside: Mapping[str, Clause]
+    """Clauses that gave way to others, and make no rows."""
     examples: Mapping[str, Sequence[Example]]
     """Clause id -> rows; so are `pairs` and `probes`."""
     pairs: Mapping[str, Sequence[PreferencePair]]
@@ -64,7 +66,7 @@ class RunRecords:
             ("probe", _ids(self.probes)),
             ("pair", _ids(self.pairs)),
             ("example", _ids(self.examples)),
-            ("clause", self.clauses),
+            ("clause", chain(self.clauses, self.aside)),
             ("passage", self.passages),
             ("document", self.documents),
         )
@@ -77,7 +79,7 @@ class RunRecords:
         """The clause of this id, or the one that the row of this id was made from."""
         rows = chain(*self.examples.values(), *self.pairs.values(), *self.probes.values())
         of = next((row.clause for row in rows if row.id == key), key)
-        return self.clauses.get(of)
+        return self.clauses.get(of) or self.aside.get(of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,17 +143,26 @@ class Trail:
 def read_run(run: Path) -> RunRecords:
     """All that the stages of a run have written so far.
 
-    Raises InputError when its documents have not been read yet.
+    Raises InputError when its documents have not been read yet, or were read again since.
     """
+    documents = _keyed(read_records(run / "ingest/documents.jsonl", Document))
+    clauses = _by_id(run, "clauses/clauses.jsonl", Clause)
+    aside = _by_id(run, "clauses/set_aside.jsonl", Clause)
+    if not {one.document for one in chain(clauses.values(), aside.values())} <= documents.keys():
+        raise InputError(
+            f"{run}: its documents have changed since its clauses were taken from them; "
+            f"`adhere run {run}` first."
+        )
     generated = [_by_id(run, f"generate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
     curated = [_by_id(run, f"curate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
     examples, pairs, probes = (made | kept for made, kept in zip(generated, curated, strict=True))
     summary = run / "evaluate" / "summary.json"
     found = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}
     return RunRecords(
-        documents=_keyed(read_records(run / "ingest/documents.jsonl", Document)),
+        documents=documents,
         passages=_keyed(read_records(run / "ingest/passages.jsonl", Passage)),
-        clauses=_by_id(run, "clauses/clauses.jsonl", Clause),
+        clauses=clauses,
+        aside=aside,
         examples=_grouped(examples.values(), "clause"),
         pairs=_grouped(pairs.values(), "clause"),
         probes=_grouped(probes.values(), "clause"),

@@ -7,6 +7,7 @@ from adhere.cli.common import Flag, app, errors_in_words, saved
 
 if TYPE_CHECKING:
     from adhere.records import Clause, Document, Passage, Relation
+    from adhere.settings import ClausesSettings
 
 _ORDER = ("contradiction", "duplicate", "refinement")
 _SAID = {
@@ -28,12 +29,12 @@ def conflicts(run: Path, *, json: Flag = False) -> None:
         Print a JSON list for programs.
     """
     with errors_in_words():
-        saved(run)
+        settings = saved(run).clauses
         rows = _rows(run)
         if json:
             _print_json(rows)
         else:
-            _print(run, rows)
+            _print(run, rows, settings)
 
 
 def _rows(run: Path) -> list[dict[str, Any]]:
@@ -54,6 +55,13 @@ def _rows(run: Path) -> list[dict[str, Any]]:
     }
     documents = {one.id: one for one in read_records(run / "ingest/documents.jsonl", Document)}
     passages = {one.id: one for one in read_records(run / "ingest/passages.jsonl", Passage)}
+    if any(
+        one.document not in documents or one.passage not in passages for one, _ in clauses.values()
+    ):
+        raise InputError(
+            f"{run}: its documents have changed since its clauses were taken from them; "
+            f"run `adhere clauses {run}` first."
+        )
     relations = read_records(folder / "conflicts.jsonl", Relation)
     return [
         _row(relation, clauses, documents, passages)
@@ -99,7 +107,7 @@ def _print_json(rows: list[dict[str, Any]]) -> None:
     print(json.dumps(rows, ensure_ascii=False, indent=2))
 
 
-def _print(run: Path, rows: list[dict[str, Any]]) -> None:
+def _print(run: Path, rows: list[dict[str, Any]], settings: "ClausesSettings") -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -108,7 +116,7 @@ def _print(run: Path, rows: list[dict[str, Any]]) -> None:
         for side in row["clauses"]:
             console.print(f"  {side['id']}  {_place(side)}", markup=False, style="dim")
             console.print(f"    {side['polarity']}: {side['statement']}", markup=False)
-        console.print(f"  {_verdict(row)}\n", markup=False)
+        console.print(f"  {_verdict(row, settings)}\n", markup=False)
     counts = ", ".join(f"{sum(row['kind'] == kind for row in rows)} {kind}s" for kind in _ORDER)
     console.print(f"{run}: {counts}.", markup=False, soft_wrap=True)
 
@@ -120,12 +128,15 @@ def _place(side: dict[str, Any]) -> str:
     return f"{path}{page}, characters {side['start']} to {side['end']}"
 
 
-def _verdict(row: dict[str, Any]) -> str:
+def _verdict(row: dict[str, Any], settings: "ClausesSettings") -> str:
+    from adhere.conflicts import both_win
+
     if row["winner"]:
         return f"{row['winner']} stands; the other makes no data."
     if not any(side["stands"] for side in row["clauses"]):
         return "Neither stands; both gave way to others, or were set aside by hand."
-    if row["kind"] == "refinement":
+    first, second = (side["id"] for side in row["clauses"])
+    if row["kind"] == "refinement" or both_win(first, second, settings):
         return "Both stand."
     return (
         "Not settled: both make data. In run.toml, name the document that goes first in "

@@ -178,6 +178,7 @@ def _coverage(run: Path) -> None:
         read_records(run / "ingest/passages.jsonl", Passage),
         read_records(run / "clauses/clauses.jsonl", Clause),
         read_records(run / "clauses/dropped.jsonl", Dropped),
+        read_records(run / "clauses/set_aside.jsonl", Clause),
     )
     print(*map(printable, coverage_lines(rows)), sep="\n")
 

@@ -44,6 +44,8 @@ class ReportData:
     documents: Sequence[Document] = ()
     passages: Sequence[Passage] = ()
     clauses: Sequence[Clause] = ()
+    aside: Sequence[Clause] = ()
+    """Those that gave way to others."""
     examples: Sequence[Example] = ()
     pairs: Sequence[PreferencePair] = ()
     probes: Sequence[Probe] = ()

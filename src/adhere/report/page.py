@@ -103,7 +103,7 @@ def _clauses(report: ReportData) -> dict[str, Any]:
 
 def _coverage(report: ReportData) -> dict[str, Any]:
     dropped = [drop for drop in report.dropped if drop.stage == "clauses"]
-    found = text_coverage(report.documents, report.passages, report.clauses, dropped)
+    found = text_coverage(report.documents, report.passages, report.clauses, dropped, report.aside)
     return {
         "coverage": found,
         "silent": {one.passage.id: why(one) for row in found for one in row.silent},
