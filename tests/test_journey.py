@@ -125,6 +125,15 @@ def test_the_summary_has_every_field_of_the_contract(summary: dict[str, Any]) ->
             "probes",
             "result",
         }
+    costs = summary["costs"]
+    tables = [
+        summary["systems"],
+        costs["permitted"].get("systems", {}),
+        costs["general"]["systems"],
+    ]
+    measured = {metric for table in tables for row in table.values() for metric in row}
+    assert {"nll", "perplexity", "rouge_l"} <= measured
+    assert all(summary["metrics"][metric]["version"] for metric in measured | {"refused", "alpha"})
     assert summary["counts"]["ingest"] == {"documents": 1, "passages": 5}
 
 

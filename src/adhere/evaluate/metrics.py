@@ -44,12 +44,16 @@ class ProbeScore:
 
 
 def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
-    """Metric -> the library that computes it, its version, and the model where there is one."""
+    """Metric -> the library that computes it, its version, and the model where there is one.
+
+    Of the probes, and of the costs and the judges' agreement after them.
+    """
     own = {"library": "adhere", "version": version("adhere")}
+    likelihood = own | {"model": "each system's own"}
     embeddings = "sentence-transformers"
     return {
-        "reference_nll": own | {"model": "each system's own"},
-        "preference_accuracy": own | {"model": "each system's own"},
+        "reference_nll": likelihood,
+        "preference_accuracy": likelihood,
         "rouge_l": {"library": "rouge-score", "version": version("rouge-score")},
         "embedding_similarity": {
             "library": embeddings,
@@ -58,7 +62,11 @@ def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
         },
         "grounding_gain": own | {"model": teacher},
         "length": own,
-        "bertscore": {"absent": "its reference model is not among what adhere fetches"},
+        "refused": own,
+        "nll": likelihood,
+        "perplexity": likelihood,
+        "alpha": {"library": "nltk", "version": version("nltk")},
+        "bertscore": {"absent": "no library computes it rightly with today's transformers"},
     }
 
 
