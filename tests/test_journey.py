@@ -179,7 +179,7 @@ def test_the_report_is_one_file_that_shows_the_run(finished: Path) -> None:
     assert DOCUMENT.name in page
     assert "Members must wear a life jacket on the river" in page
     assert "near twin of a probe" in page
-    assert re.search(r'<th scope="row">evaluate</th><td class="number">[0-9.]+ s</td>', page)
+    assert re.search(r'<th scope="row">evaluate</th><td class="number">\d[^<]*</td>', page)
     assert not re.search(r"(?:src|href)=['\"]?(?:https?:)?//", page)
 
 
