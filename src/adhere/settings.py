@@ -64,7 +64,7 @@ class GenerateSettings(_Settings):
 
     examples: Annotated[int, Field(ge=1, le=100)] = 3
     """SFT questions a clause."""
-    pairs: Annotated[int, Field(ge=1, le=100)] = 2
+    pairs: Annotated[int, Field(ge=1, le=100)] = 3
     """Preference pairs a clause."""
     strategy: Strategy | Literal["mix"] = "counterfactual"
     """How the two answers of a pair are made (docs/data.md); `mix` draws one for each pair."""
@@ -74,7 +74,7 @@ class GenerateSettings(_Settings):
     """Held-out questions a clause; their kinds of situation are kept from training."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     """Of the questions; answers are greedy."""
-    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """How often a question is sampled before its situation is given up."""
     max_sentences: Annotated[int, Field(ge=1)] = 2
     """Longest answer; what a small teacher writes after that runs on."""
