@@ -1,4 +1,4 @@
-"""Which training does what? `ablation.py OUT RUN [NAME=RUN ...] [--seeds 0 1] [--only PART]`.
+"""Which training does what? `ablation.py OUT RUN [NAME=RUN ...] [--seeds 0 1] [--only PART ...]`.
 
 Trains the student on the data of a finished RUN once for each recipe and seed, and asks of
 each how likely it finds the held-out references and whether it prefers them to their
@@ -55,6 +55,7 @@ RECIPES = (
     Recipe("KTO", dpo={"method": "kto"}),
     Recipe("DPO at 3e-5", dpo={"learning_rate": 3e-5}),
     Recipe("DPO at 3e-4", dpo={"learning_rate": 3e-4}),
+    Recipe("DPO, 8 epochs", dpo={"epochs": 8}),
 )
 
 
@@ -135,11 +136,15 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("pairs", nargs="*", help="NAME=RUN")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--only", default="", help="recipes whose name holds this; SFT always")
+    parser.add_argument("--only", nargs="+", default=[""], help="parts of recipes' names")
     given = parser.parse_args()
     strategies = [one.partition("=") for one in given.pairs]
     recipes = [
-        *(recipe for recipe in RECIPES if given.only in recipe.name or recipe.name == "SFT"),
+        *(
+            recipe
+            for recipe in RECIPES
+            if recipe.name == "SFT" or any(part in recipe.name for part in given.only)
+        ),
         *(Recipe(name, pairs=Path(run)) for name, _, run in strategies),
     ]
     given.out.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,8 @@ DOCUMENT = Document(
 )
 PASSAGE = passage("p", "Crew must rest. Guests may row twice.")
 RULE = replace(clause("rest", "p"), statement="Crew must rest.")
+ATTEMPTS = GenerateSettings().attempts
+ROWS = GenerateSettings().examples + GenerateSettings().pairs + GenerateSettings().probes
 STUDENT = FakeEngine("student", lambda question: None)
 NAMES = st.lists(st.text("abcdef", min_size=1, max_size=4), min_size=1, max_size=6, unique=True)
 
@@ -183,7 +185,7 @@ def test_questions_are_sampled_with_a_seed_of_their_own() -> None:
     generate([DOCUMENT], [PASSAGE], [RULE], asking, STUDENT, embed, settings)
     sampled = [request.sampling for request in engine.asked if request.sampling.temperature]
     assert {sampling.temperature for sampling in sampled} == {0.9}
-    assert len({sampling.seed for sampling in sampled}) == len(sampled) == 7
+    assert len({sampling.seed for sampling in sampled}) == len(sampled) == ROWS
 
 
 def test_two_answers_that_are_the_same_make_no_pair() -> None:
@@ -204,7 +206,7 @@ def test_two_answers_that_are_the_same_make_no_pair() -> None:
     ("fails", "reason", "times", "left"),
     [
         ("Opposite:", "no opposite", 1, None),
-        ("Answer:", "no answer", 7, (0, 0, 0)),
+        ("Answer:", "no answer", ROWS, (0, 0, 0)),
         ("Someone", "no question", None, None),
     ],
 )
@@ -224,7 +226,7 @@ def test_a_failure_is_dropped_with_the_engines_words(
         assert made == (left or made)
         assert not rows.pairs
     else:
-        assert 3 * sum(made) + len(failed) == 3 * 7  # a situation is asked three times
+        assert ATTEMPTS * sum(made) + len(failed) == ATTEMPTS * ROWS  # each is asked so often
 
 
 def test_an_empty_reply_is_a_failure() -> None:
@@ -239,7 +241,7 @@ def test_questions_off_the_clause_are_dropped_and_asked_again() -> None:
     )
     off = [drop for drop in rows.dropped if drop.reason == "question off the clause"]
     assert {drop.detail for drop in off} == {"0.00: Is there cheese?"}
-    assert len(off) % 3 == 0
+    assert len(off) % ATTEMPTS == 0
     assert relevant([], embed, 0.5) == ([], [])
 
 
