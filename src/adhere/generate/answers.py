@@ -15,7 +15,7 @@ _TOKENS_A_SENTENCE = 24
 """What follows the last whole sentence within the limit is cut, so a long answer loses little."""
 _LEAST_NEW = 0.25
 """Share of its words that the first sentence of an open question's answer must not have from
-the question. Read by eye on 64 answers, docs/data-quality.md."""
+the question. Read by eye on 59 answers, docs/data-quality.md."""
 
 
 @dataclass(frozen=True, slots=True)
