@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ def test_every_system_has_a_log_with_every_probe_and_its_answer(
             assert (
                 sample.output.stop_reason == {"stop": "stop", "length": "max_tokens"}[answer.finish]
             )
+    manifest = json.loads((finished / "evaluate/manifest.json").read_text(encoding="utf-8"))
+    for log in logs.values():
+        began, ended = (
+            datetime.fromisoformat(moment)
+            for moment in (log.stats.started_at, log.stats.completed_at)
+        )
+        assert (ended - began).total_seconds() == pytest.approx(manifest["seconds"], abs=1)
     assert len({log.eval.eval_id for log in logs.values()}) == len(logs)
 
 
@@ -78,6 +86,7 @@ def test_scores_and_results_are_those_of_the_run(finished: Path, logs: dict[str,
         [sample] = [one for one in logs[score.system].samples if one.id == score.probe]
         found = {name: sample.scores[name].value for name in score.values}
         assert found == score.values
+        assert {sample.scores[name].answer for name in found} == {sample.output.completion}
     for system, metrics in measured["systems"].items():
         results = {one.name: one for one in logs[system].results.scores}
         for metric, estimate in metrics.items():

@@ -7,7 +7,7 @@ inspect_ai itself writes (https://inspect.aisi.org.uk/eval-logs.html).
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -40,6 +40,7 @@ class _Evaluated:
     manifest: Manifest
     """Of `evaluate`."""
     finished: datetime
+    """When the stage ended; it measures all systems together."""
     summary: Row
     probes: Mapping[str, tuple[ClauseTrail, RowTrail]]
     """Id of each held-out probe -> its clause, and all that was said of the probe."""
@@ -101,15 +102,21 @@ def _held_out(records: RunRecords) -> Iterator[tuple[str, tuple[ClauseTrail, Row
 
 
 def _log(run: _Evaluated, system: str) -> "EvalLog":
-    from inspect_ai.log import EvalLog
+    from inspect_ai.log import EvalLog, EvalStats
 
+    started = run.finished - timedelta(seconds=run.manifest.seconds)
     samples = [_sample(clause, probe, system) for clause, probe in run.probes.values()]
     return EvalLog(
         status="success",
         eval=_spec(run, system),
         results=_results(run, system, sum(sample.error is None for sample in samples)),
+        stats=EvalStats(started_at=_time(started), completed_at=_time(run.finished)),
         samples=samples,
     )
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
 
 
 def _spec(run: _Evaluated, system: str) -> "EvalSpec":
@@ -123,7 +130,7 @@ def _spec(run: _Evaluated, system: str) -> "EvalSpec":
         eval_id=own,
         task_id=own,
         run_id=run.manifest.key,
-        created=run.finished.isoformat(timespec="seconds"),
+        created=_time(run.finished),
         task=run.name,
         model=system,
         model_generate_config=GenerateConfig(
@@ -149,6 +156,7 @@ def _sample(clause: ClauseTrail, tested: RowTrail, system: str) -> "EvalSample":
 
     probe = tested.row
     assert isinstance(probe, Probe)
+    answer = next((one for one in tested.answers if one.system == system), None)
     asked = ChatMessageUser(content=probe.question)
     sample = EvalSample(
         id=probe.id,
@@ -156,10 +164,9 @@ def _sample(clause: ClauseTrail, tested: RowTrail, system: str) -> "EvalSample":
         input=probe.question,
         target=probe.reference,
         messages=[asked],
-        scores=_scores(tested, system),
+        scores=_scores(tested, system, answer and answer.text),
         metadata=_about(clause, probe),
     )
-    answer = next((one for one in tested.answers if one.system == system), None)
     if answer is None:
         reasons = [drop.detail for drop in tested.dropped if drop.detail.startswith(f"{system}:")]
         message = "; ".join(reasons) or f"{system}: no answer"
@@ -192,11 +199,12 @@ def _about(clause: ClauseTrail, probe: Probe) -> dict[str, Any]:
     }
 
 
-def _scores(tested: RowTrail, system: str) -> "dict[str, Score]":
+def _scores(tested: RowTrail, system: str, answer: str | None) -> "dict[str, Score]":
+    """Metrics, which hold the answer too, since the viewer's table takes it from there; verdicts."""
     from inspect_ai.scorer import Score
 
     found = {
-        metric: Score(value=value)
+        metric: Score(value=value, answer=answer)
         for score in tested.scores
         if score.system == system
         for metric, value in score.values.items()
