@@ -200,7 +200,7 @@ def _about(clause: ClauseTrail, probe: Probe) -> dict[str, Any]:
 
 
 def _scores(tested: RowTrail, system: str, answer: str | None) -> "dict[str, Score]":
-    """Metrics, which hold the answer too, since the viewer's table takes it from there; verdicts."""
+    """Metrics, each with the answer, which the viewer's table takes from there; and verdicts."""
     from inspect_ai.scorer import Score
 
     found = {

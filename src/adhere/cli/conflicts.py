@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _ORDER = ("contradiction", "duplicate", "refinement")
 _SAID = {
     "contradiction": "cannot both be followed",
-    "duplicate": "say the same",
+    "duplicate": "seem to say the same",
     "refinement": "the second narrows the first",
 }
 
@@ -138,6 +138,11 @@ def _verdict(row: dict[str, Any], settings: "ClausesSettings") -> str:
     first, second = (side["id"] for side in row["clauses"])
     if row["kind"] == "refinement" or both_win(first, second, settings):
         return "Both stand."
+    if row["kind"] == "duplicate":
+        return (
+            "In other words, so both make data. If they are one rule, say in run.toml which of the "
+            "two wins, under [clauses.settle]."
+        )
     return (
         "Not settled: both make data. In run.toml, name the document that goes first in "
         "precedence under [clauses], or one of the two under [clauses.settle]."
