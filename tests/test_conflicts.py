@@ -55,6 +55,7 @@ def by_words(texts: Sequence[str]) -> FloatArray:
         ("Crew must rest.", "Crew must rest at night.", 0.5, "refinement"),
         ("Crew must rest at night.", "Crew must rest.", 0.95, "refinement"),
         ("Crew must rest.", "Crew must rest at night.", 0.49, None),
+        ("Crew may rest and must not be woken.", "Crew may rest and may be woken.", 1.0, None),
         ("1. Crew must rest.", "3) Crew must rest.", 0.96, "duplicate"),
         ("4.2 Crew must rest.", "(a) Crew must rest.", 0.96, "duplicate"),
         ("4.2.1. Crew must rest.", "Crew must rest.", 0.96, "duplicate"),

@@ -84,7 +84,7 @@ def relation_of(
         return None
     figures = [_NUMBER.findall(text) for text in (first, second)]
     if figures[0] == figures[1]:
-        return "duplicate"
+        return "duplicate" if duties(first, language) == duties(second, language) else None
     return "contradiction" if len(figures[0]) == len(figures[1]) else None
 
 
