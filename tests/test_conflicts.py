@@ -250,6 +250,8 @@ def test_a_refinement_sets_nothing_aside() -> None:
     [
         ({"settle": {"travle1": "wins"}}, "no clause 'travle1'; did you mean 'travel1'?"),
         ({"settle": {"zzz": "wins"}}, "no clause 'zzz'; known are: code1, travel1"),
+        ({"settle": {"gravel": "wins"}}, "no clause 'gravel'; did you mean 'travel1'?"),
+        ({"settle": {"cold": "wins"}}, "no clause 'cold'; known are: code1, travel1"),
     ],
 )
 def test_a_wrong_settlement_is_refused(chosen: dict[str, object], message: str) -> None:

@@ -29,6 +29,8 @@ cannot tell whether they are one rule: "within two days" and "within ten days" c
 front door" and "the back door" to 0.96 (MiniLM)."""
 NEAR_ACT = 0.5
 """Least cosine of an act and one that narrows it; all its words must be there too."""
+_TYPO = 0.75
+"""Least likeness (difflib's ratio) of a name to the one that was meant: random ids reach 0.6."""
 _BINDING: set[Polarity] = {"required", "forbidden", "permitted"}
 _LABEL = re.compile(r"^(?:\(?(?:\d+|\w)[.)]|\(?\d+(?:\.\d+)+[.)]?(?=\s+[A-Z]))\s+")
 """The number or letter of a paragraph: "1.", "(a)", "4.2"."""
@@ -241,6 +243,6 @@ def _dropped(
 def _check_known(given: Iterable[str], known: Sequence[str], said: str) -> None:
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_TYPO)
             remedy = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known[:20])}"
             raise SettingsError(f"{said} '{name}'; {remedy}")
