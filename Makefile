@@ -20,7 +20,7 @@ help:
 	@echo "make clean   remove .venv and all caches of the tools; runs/ stays"
 
 demo: setup
-	$(BIN)/adhere run examples/code-of-conduct.md --out runs/demo --clauses.max-per-passage 2 --generate.examples 2 --generate.pairs 2 --generate.probes 1 --generate.attempts 3
+	$(BIN)/adhere run examples/code-of-conduct.md --out runs/demo --clauses.max-per-passage 1 --generate.examples 2 --generate.pairs 2 --generate.attempts 3
 
 test: setup
 	$(BIN)/pytest
