@@ -17,7 +17,7 @@ from adhere.errors import SettingsError
 from adhere.generate import KINDS, Generated, generate
 from adhere.generate.answers import whole_sentences
 from adhere.generate.opposites import turn_round
-from adhere.generate.plan import CLOSED_KINDS, Situation, plan
+from adhere.generate.plan import CLOSED_KINDS, WRONGS, Situation, plan
 from adhere.generate.questions import Question, Source, at_stake, find_questions, relevant
 from adhere.generate.replies import runs
 from adhere.generate.stance import Asked, Stance, stances
@@ -226,7 +226,8 @@ def test_a_failure_is_dropped_with_the_engines_words(
         assert made == (left or made)
         assert not rows.pairs
     else:
-        assert ATTEMPTS * sum(made) + len(failed) == ATTEMPTS * ROWS  # each is asked so often
+        assert made == (0, 0, 0)
+        assert len(failed) == ATTEMPTS * (ROWS + 2)  # each so often, and the two probes again
 
 
 def test_an_empty_reply_is_a_failure() -> None:
@@ -326,7 +327,7 @@ def question(text: str, kind: str = "temptation") -> Question:
 
 def test_what_the_clause_decides_is_at_stake() -> None:
     questions = [question("May I rest?"), question("Is there cheese?"), question("Why?", "reason")]
-    kept, dropped = at_stake(questions, SOURCE, teacher(good_reply), 1.0)
+    kept, dropped = at_stake(questions, SOURCE, teacher(good_reply), GenerateSettings())
     assert [one.text for one in kept] == ["May I rest?", "Why?"]
     assert kept[0].stance == Stance("Yes", "No", leaning=1.5, turn=3.0)
     assert kept[1].stance is None
@@ -350,7 +351,7 @@ def test_a_question_that_cannot_be_scored_is_dropped_by_name() -> None:
     engine = FakeEngine("teacher", good_reply)
     engine.unscorable = "yes"
     asking = Teacher(engine, Prompts(), NoProgress())
-    kept, dropped = at_stake([question("May I rest?")], SOURCE, asking, 1.0)
+    kept, dropped = at_stake([question("May I rest?")], SOURCE, asking, GenerateSettings())
     assert not kept
     assert [(drop.reason, drop.detail) for drop in dropped] == [
         ("could not be scored", "May I rest?")
@@ -366,9 +367,46 @@ def test_a_leaning_that_turns_but_stays_on_the_other_side_is_not_at_stake() -> N
                 yield Score(id=request.id, logprob=-0.1 if no else less - 5.0, tokens=1)
 
     asking = Teacher(Stubborn("teacher", good_reply), Prompts(), NoProgress())
-    kept, [drop] = at_stake([question("May I rest?")], SOURCE, asking, 1.0)
+    kept, [drop] = at_stake([question("May I rest?")], SOURCE, asking, GenerateSettings())
     assert not kept
     assert (drop.reason, drop.detail) == ("not at stake", "2.0: May I rest?")
+
+
+def test_a_wrong_that_the_clause_calls_one_needs_less_of_a_turn() -> None:
+    class Slight(FakeEngine):
+        def score(self, requests):
+            for request in requests:
+                opposite, no = "need not" in request.prompt, request.answer.strip() == "No"
+                yield Score(id=request.id, logprob=-2.0 + (no and not opposite) * 0.5, tokens=1)
+
+    asking = Teacher(Slight("teacher", good_reply), Prompts(), NoProgress())
+    text = "They made me work on. Was that right?"
+    asked = [question(text, WRONGS), question(text, "pressure")]
+    [kept], [drop] = at_stake(asked, SOURCE, asking, GenerateSettings())
+    assert kept.situation.kind == WRONGS
+    assert kept.stance is not None
+    assert kept.stance.negative
+    assert (drop.reason, drop.detail) == ("not at stake", f"0.5: {text}")
+
+
+@given(names=NAMES, settings=COUNTS)
+def test_a_wrong_that_is_not_held_out_is_trained_on(
+    names: list[str], settings: GenerateSettings
+) -> None:
+    for name in names:
+        drawn = plan([clause(name, "p")], settings)
+        uses = {one.use for one in drawn if one.kind == WRONGS}
+        assert uses in ({"probe"}, {"pair", "example"})
+
+
+def test_the_probes_of_an_untested_clause_are_tried_as_often_again() -> None:
+    def mute(prompt: str) -> str:
+        return "" if prompt.endswith(":") and "Opposite" not in prompt else good_reply(prompt)
+
+    rows = generated(mute, examples=1, pairs=1, probes=1, attempts=2)
+    unasked = [drop for drop in rows.dropped if drop.reason == "no question"]
+    assert not rows.probes
+    assert len(unasked) == 2 * 3 + 2
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,9 @@ class GenerateSettings(_Settings):
     min_turn: Annotated[float, Field(ge=0)] = 1.0
     """Least change of the teacher's leaning between yes and no, in nats, when the clause that a
     question is about is turned round."""
+    min_turn_of_wrongs: Annotated[float, Field(ge=0)] = 0.4
+    """The same where somebody saw a wrong, asks whether it was right, and the clause says no:
+    the word *right* moves less (docs/data-quality.md)."""
     seed: int = 0
 
 

@@ -24,6 +24,9 @@ CLOSED_KINDS = {
     "permission": "Someone wants to do what the rule allows and asks whether they may",
 }
 """Kind of situation -> how the prompt introduces a question that yes or no answers."""
+WRONGS = "witness"
+"""The kind whose questions a small teacher answers with no. Of all others four in five are
+answered with yes, whatever the prompt asks for, and DPO on such pairs learns to agree."""
 OPEN_KINDS = {
     "rule": "Someone asks what the rule is",
     "reason": "Someone asks for the reason",
@@ -51,17 +54,21 @@ class Situation:
 def plan(clauses: Iterable[Clause], settings: GenerateSettings) -> list[Situation]:
     """The situations of every clause, drawn by a sampler seeded with the clause's id.
 
-    Pairs are made of closed questions alone: there the two answers differ plainly. The reason
-    is asked only of a clause that gives one; the kind drawn next takes its place.
+    Pairs are made of closed questions alone: there the two answers differ plainly. A wrong
+    that is not held out comes first in training, so that pairs and examples have answers
+    of no. The reason is asked only of a clause that gives one; the kind drawn next takes
+    its place.
     """
     situations: list[Situation] = []
     for clause in clauses:
         random = Random(f"{settings.seed}:{clause.id}")
         drawn_kinds = random.sample(list(KINDS), len(KINDS))
         kinds = [kind for kind in drawn_kinds if kind != "reason" or clause.rationale]
-        held_out, trained = kinds[: settings.probes], kinds[settings.probes :]
-        for_pairs = cycle(kind for kind in trained if kind in CLOSED_KINDS)
-        others = cycle(reversed(trained))
+        held_out = kinds[: settings.probes]
+        wrongs = [kind for kind in kinds[settings.probes :] if kind == WRONGS]
+        rest = [kind for kind in kinds[settings.probes :] if kind != WRONGS]
+        for_pairs = cycle(kind for kind in (*wrongs, *rest) if kind in CLOSED_KINDS)
+        others = cycle((*wrongs, *reversed(rest)))
         drawn: list[tuple[Use, str]] = []
         drawn.extend(("probe", kind) for kind in held_out)
         drawn.extend(("pair", next(for_pairs)) for _ in range(settings.pairs))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adhere.embedding import Embed
-from adhere.generate.plan import KINDS, Situation
+from adhere.generate.plan import KINDS, WRONGS, Situation
 from adhere.generate.replies import drop, failed, runs, said
 from adhere.generate.stance import Asked, Stance, stances
 from adhere.records import Clause, Document, Dropped, Passage, Request, Sampling
@@ -73,24 +73,33 @@ def find_questions(
     """A question for each situation, where one of `settings.attempts` samples is good.
 
     Good is a whole question that is near its clause and, if it is a closed one, at
-    stake: turned round, the clause gives the other answer.
+    stake: turned round, the clause gives the other answer. The probes of a clause that
+    would stay untested are tried as often again.
     """
     found: list[Question] = []
     rejected: list[Dropped] = []
     open_situations = list(situations)
-    for attempt in range(settings.attempts):
+    for attempt in range(2 * settings.attempts):
+        if attempt == settings.attempts:
+            open_situations = _untested(open_situations, found)
         tries = {
             replace(situation, seed=situation.seed + attempt): situation
             for situation in open_situations
         }
         asked, unasked = ask_questions(list(tries), source, teacher, settings)
         near, off = relevant(asked, embed, settings.min_relevance)
-        good, idle = at_stake(near, source, teacher, settings.min_turn)
+        good, idle = at_stake(near, source, teacher, settings)
         found += good
         rejected += [*unasked, *off, *idle]
         settled = {tries[question.situation] for question in good}
         open_situations = [one for one in open_situations if one not in settled]
     return found, rejected
+
+
+def _untested(situations: Sequence[Situation], found: Sequence[Question]) -> list[Situation]:
+    """The probes among the situations whose clause has no probe yet."""
+    tested = {one.situation.clause.id for one in found if one.situation.use == "probe"}
+    return [one for one in situations if one.use == "probe" and one.clause.id not in tested]
 
 
 def ask_questions(
@@ -150,13 +159,13 @@ def relevant(
 
 
 def at_stake(
-    questions: Sequence[Question], source: Source, teacher: Teacher, floor: float
+    questions: Sequence[Question], source: Source, teacher: Teacher, settings: GenerateSettings
 ) -> tuple[list[Question], list[Dropped]]:
     """Give closed questions their stance; drop those that the clause does not decide.
 
-    A question goes when turning the clause round moves the teacher's leaning between
-    yes and no by less than `floor` nats, or does not bring it to the clause's side.
-    Open questions pass as they are.
+    A question goes when turning the clause round moves the teacher's leaning between yes
+    and no by less than the least turn of its kind, or the clause does not bring it to its
+    side. Open questions pass as they are.
     """
     asked = {
         question: source.asked(question.situation.clause, question.text)
@@ -173,8 +182,15 @@ def at_stake(
             kept.append(question)
         elif stance is None:
             dropped.append(drop(clause, "could not be scored", question.text))
-        elif stance.turn < floor or stance.leaning <= 0:
+        elif stance.turn < _least_turn(question, stance, settings) or stance.leaning <= 0:
             dropped.append(drop(clause, "not at stake", f"{stance.turn:.1f}: {question.text}"))
         else:
             kept.append(replace(question, stance=stance))
     return kept, dropped
+
+
+def _least_turn(question: Question, stance: Stance, settings: GenerateSettings) -> float:
+    """In nats; a wrong that the clause calls one needs less."""
+    if question.situation.kind == WRONGS and stance.negative:
+        return settings.min_turn_of_wrongs
+    return settings.min_turn

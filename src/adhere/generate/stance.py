@@ -30,6 +30,7 @@ WORDS = {
     "zh": ("可以", "不可以"),
 }
 """Language -> yes and no; another language's questions are put as in English."""
+_NOES = {no for _, no in WORDS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Stance:
     """log P(word) - log P(contrary) after the clause, in nats: below 0, the two disagree."""
     turn: float
     """By how much the leaning is larger after the clause than after the clause turned round."""
+
+    @property
+    def negative(self) -> bool:
+        """Whether the faithful answer is no."""
+        return self.word in _NOES
 
 
 def stances(asked: Mapping[K, Asked], teacher: Teacher) -> dict[K, Stance]:
