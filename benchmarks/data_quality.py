@@ -60,7 +60,9 @@ def measures(run: Path) -> dict[str, str]:
     ungrounded = dropped.get("answer not grounded", 0)
     alike = dropped.get("answers not told apart", 0) + dropped.get("answers of unlike length", 0)
     questions = [row["question"] for kind in KINDS for row in kept[kind]]
-    seconds = sum(manifest(run, stage)["seconds"] for stage in ("generate", "curate"))
+    spent = [manifest(run, stage) for stage in ("generate", "curate")]
+    seconds = sum(stage["seconds"] for stage in spent)
+    tokens = sum(stage["facts"]["requests"].get("tokens", 0) for stage in spent)
     found = {
         "rows kept of generated": share(left, total),
         **{f"kept {kind}": str(len(kept[kind])) for kind in KINDS},
@@ -77,6 +79,7 @@ def measures(run: Path) -> dict[str, str]:
             for kind in KINDS
         },
         "seconds a kept row": f"{seconds / left:.1f}",
+        "tokens a kept row": f"{tokens / left:,.0f}",
     }
     reasons = manifest(run, "generate")["dropped"] | dropped
     return found | {f"dropped: {reason}": str(count) for reason, count in reasons.items()}

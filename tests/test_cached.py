@@ -163,14 +163,16 @@ def test_scores_are_kept_apart_from_completions(path: Path) -> None:
     assert list(cached.score([asked])) == [score]
     assert list(cached.score([replace(asked, chat=True)])) != []
     assert engine.asked == ["a", "a"]
-    assert cached.stats.scored_tokens == 2 * score.tokens
+    assert cached.stats.scored_tokens == cached.stats.tokens == 3 * score.tokens
     assert (cached.stats.prompt_tokens, cached.stats.completion_tokens) == (0, 0)
 
 
 def test_tokens_are_counted(path: Path) -> None:
     cached = opened(recorder(), path)
-    list(cached.complete(requests("one two", "one two")))
+    list(cached.complete(requests("one two")))
     assert (cached.stats.prompt_tokens, cached.stats.completion_tokens) == (2, 3)
+    list(cached.complete(requests("one two")))  # known by now, and counted like the first
+    assert (cached.stats.hits, cached.stats.misses, cached.stats.tokens) == (1, 1, 2 * 5)
 
 
 @pytest.mark.parametrize("damage", [b"this is no database" * 100, None])

@@ -128,11 +128,11 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
 
 
 def _requests(bench: Bench, before: CacheStats) -> dict[str, int]:
-    """How many requests were answered from the cache since `before`, and how many were new."""
+    """What was answered since `before`: from the cache, anew, and the tokens of all of it."""
     reused, new = bench.asked.hits - before.hits, bench.asked.misses - before.misses
     if reused + new:
         bench.progress.note(f"requests: {reused:,} reused, {new:,} new")
-    return {"reused": reused, "new": new}
+    return {"reused": reused, "new": new, "tokens": bench.asked.tokens - before.tokens}
 
 
 def _require(bench: Bench, name: str) -> None:

@@ -34,7 +34,7 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 @dataclass(slots=True)
 class CacheStats:
-    """Counts since the cache was opened; tokens are those that the engine was asked for."""
+    """Counts since the cache was opened; tokens are those of all answers, known or new."""
 
     hits: int = 0
     misses: int = 0
@@ -43,8 +43,14 @@ class CacheStats:
     completion_tokens: int = 0
     scored_tokens: int = 0
 
-    def add(self, answer: Completion | Score) -> None:
-        self.misses += 1
+    @property
+    def tokens(self) -> int:
+        """Of prompts, completions and scored answers."""
+        return self.prompt_tokens + self.completion_tokens + self.scored_tokens
+
+    def add(self, answer: Completion | Score, *, known: bool) -> None:
+        self.hits += known
+        self.misses += not known
         self.errors += answer.error is not None
         if isinstance(answer, Score):
             self.scored_tokens += answer.tokens
@@ -139,11 +145,11 @@ class Cached:
             answer = _adapter(kind).validate_json(stored, extra="forbid")
         except ValidationError:  # written by another version: ask again
             return None
-        self.stats.hits += 1
+        self.stats.add(answer, known=True)
         return replace(answer, id=request.id)
 
     def _keep(self, answer: Completion | Score) -> None:
-        self.stats.add(answer)
+        self.stats.add(answer, known=False)
         if answer.error is None:
             self._answers.put(answer.id, json.dumps(asdict(answer), ensure_ascii=False))
 
