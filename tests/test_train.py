@@ -142,7 +142,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exact enough to compare log-likelihoods, and the same on every machine."""
-    monkeypatch.setattr(session, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(loading, "has_bfloat16", lambda: False)
 
 
 def spy(patch: pytest.MonkeyPatch, look: Callable[[Any], None]) -> None:
@@ -179,7 +179,7 @@ def sft(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("sft")
     seen: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "has_bfloat16", lambda: False)
+        patch.setattr(loading, "has_bfloat16", lambda: False)
         spy(patch, lambda trainer: seen.extend((trainer, copies(trainer))))
         result = train_sft(EXAMPLES, PROBES, model, None, SFT, folder, NoProgress())
     return Trained(result, folder, *seen)
@@ -389,7 +389,7 @@ class Killing(t.NoProgress):
                 os.kill(os.getpid(), signal.SIGKILL)
             yield item
 
-t.session.has_bfloat16 = lambda: False
+t.loading.has_bfloat16 = lambda: False
 t.{call}(Path({model!r}), {adapter}, Path({folder!r}), Killing())
 """
 

@@ -30,11 +30,11 @@ def test_the_shape_is_that_of_the_model_and_of_its_adapter(tiny_student: Path) -
     assert SFT.lora_rank * shape.linear == trained
 
 
-@given(st.integers(1, 2000), st.integers(1, 2), st.booleans(), st.booleans())
-def test_more_of_anything_needs_more(longest: int, answers: int, cuda: bool, bf16: bool) -> None:
+@given(st.integers(1, 2000), st.integers(1, 2), st.booleans())
+def test_more_of_anything_needs_more(longest: int, answers: int, bf16: bool) -> None:
     def total(longest: int = longest, **changes: object) -> float:
         settings = SFT.model_copy(update=changes)
-        return needed(SMALL, settings, longest, answers, cuda=cuda, bf16=bf16).total
+        return needed(SMALL, settings, longest, answers, bf16=bf16).total
 
     assert total(longest + 1) > total()
     assert total(batch_size=8) > total()
@@ -52,7 +52,7 @@ def test_full_tuning_trains_more_and_keeps_less_of_its_layers(longest: int, bf16
 
 def test_full_tuning_needs_sixteen_bytes_a_parameter_beside_the_activations() -> None:
     full = SFT.model_copy(update={"tuning": "full"})
-    need = needed(SMALL, full, 100, 1, cuda=True, bf16=False)
+    need = needed(SMALL, full, 100, 1, bf16=False)
     assert need.weights + need.training == 16 * SMALL.parameters
 
 
@@ -63,7 +63,7 @@ def test_what_will_not_fit_is_refused_and_what_may_not_is_said(
     tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, outcome: str
 ) -> None:
     """`free`: as a share of what is needed, where it is below 1."""
-    need = needed(shape_of(tiny_student), SFT, 56, 1, cuda=False, bf16=loading.has_bfloat16())
+    need = needed(shape_of(tiny_student), SFT, 56, 1, bf16=loading.has_bfloat16())
     share = free if free > 1 else free * need.total
     monkeypatch.setattr(memory, "free_bytes", lambda torch: share)
     monkeypatch.setattr(memory, "shape_of", lambda model: shape_of(tiny_student))
@@ -96,7 +96,6 @@ import psutil
 import test_train as t
 from adhere.settings import SFTSettings
 from adhere.train import libraries, memory
-from adhere.train.session import has_bfloat16
 
 settings = SFTSettings(epochs=0.1, batch_size=8)
 model, answer = Path({model!r}), "no ask first " * 40
@@ -107,8 +106,8 @@ with libraries.training_libraries():
 seen = []
 check = memory.check_memory
 def remember(stage, model, settings, longest, answers, bf16):
-    seen.append(memory.needed(memory.shape_of(model), settings, longest, answers,
-                              cuda=False, bf16=bf16).total)
+    shape = memory.shape_of(model)
+    seen.append(memory.needed(shape, settings, longest, answers, bf16=bf16).total)
     seen.append(psutil.Process().memory_info().rss)
 t.session.check_memory = remember
 t.train_sft(rows, [], model, None, settings, Path({folder!r}), t.NoProgress())

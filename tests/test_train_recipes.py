@@ -16,7 +16,7 @@ from adhere.errors import InputError, MissingExtraError
 from adhere.pipeline import run_stages, standings
 from adhere.progress import NoProgress
 from adhere.settings import DPOSettings, RunSettings, SFTSettings
-from adhere.train import General, TrainingResult, loading, own_answers, read_general, session
+from adhere.train import General, TrainingResult, loading, own_answers, read_general
 from adhere.train.general import general_rows
 from adhere.train.preferences import unpaired
 from adhere.train.rows import answer_row
@@ -31,7 +31,7 @@ def other(settings: Any, **changes: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(loading, "has_bfloat16", lambda: False)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def after_sft(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """An adapter that SFT left."""
     folder = tmp_path_factory.mktemp("sft")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "has_bfloat16", lambda: False)
+        patch.setattr(loading, "has_bfloat16", lambda: False)
         train_sft(EXAMPLES, [], tiny_student, None, SFT, folder, NoProgress())
     return folder / "adapter"
 

@@ -11,7 +11,7 @@ from test_train import EXAMPLES, copies, train_sft
 import adhere.train
 from adhere.progress import NoProgress
 from adhere.settings import MidtrainSettings, SFTSettings
-from adhere.train import Budget, Task, TrainingResult, session
+from adhere.train import Budget, Task, TrainingResult, loading
 from adhere.train.text import SHORTEST_WINDOW, windows
 
 TEXTS = ("Crew must rest. " * 12, "Guests may row. " * 5)
@@ -70,7 +70,7 @@ def test_a_budget_makes_windows_in_which_its_steps_read_its_tokens(
 
 @pytest.fixture(autouse=True)
 def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(loading, "has_bfloat16", lambda: False)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ DPO = DPOSettings(epochs=2, batch_size=4, lora_rank=4, learning_rate=1e-2)
 
 @pytest.fixture(autouse=True)
 def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(loading, "has_bfloat16", lambda: False)
 
 
 # Before

@@ -64,18 +64,17 @@ def load_policy(
 def load_model(model: Path, longest: int, tuning: str = "lora") -> Any:
     """The model, for rows of up to `longest` tokens.
 
-    On a GPU its weights are bfloat16. On a CPU they are float32 and are cast as it
-    computes, which trained faster than bfloat16 weights (SmolLM2-135M, 517 against
-    407 tokens a second on 2 cores), and on short rows plain attention trains a
-    fifth faster than the fused one. Weights that are trained themselves are float32
-    everywhere: small steps are lost in bfloat16.
+    Its frozen weights are bfloat16 where the machine multiplies bfloat16: float32 ones would be
+    rounded anew in every step. Weights that are trained themselves are float32 everywhere: small
+    steps are lost in bfloat16. On a CPU plain attention trains short rows a fifth faster than
+    the fused one (benchmarks/training.py measures the whole).
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     check_tuning(tuning)
     cuda = torch.cuda.is_available()
-    short = cuda and has_bfloat16() and tuning != "full"
+    short = has_bfloat16() and tuning != "full"
     options: dict[str, Any] = {"quantization_config": _four_bits()} if tuning == "qlora" else {}
     try:
         return AutoModelForCausalLM.from_pretrained(

@@ -1,7 +1,7 @@
 """Whether a training fits in memory, estimated before the model is loaded.
 
-    weights      parameters x bytes each: 4 (float32), 2 (bfloat16), 0.5 (4 bits); under
-                 bfloat16 autocast, float32 weights are kept a second time in bfloat16
+    weights      parameters x bytes each: 4 (float32), 2 (bfloat16), 0.5 (4 bits); weights that
+                 are trained are float32, and bfloat16 autocast keeps them a second time
     training     LoRA: 16 bytes a parameter of the adapter (weight, gradient, two moments of
                  Adam, float32 each); full: 12 a parameter of the model (the weight is above)
     activations  tokens a step x layers x (34 hidden + 5 heads x length) bytes in bfloat16,
@@ -76,13 +76,13 @@ def shape_of(model: Path) -> Shape:
 
 
 def needed(
-    shape: Shape, settings: TrainSettings, longest: int, answers: int, *, cuda: bool, bf16: bool
+    shape: Shape, settings: TrainSettings, longest: int, answers: int, *, bf16: bool
 ) -> Needed:
     """Bytes for rows of up to `longest` tokens with `answers` sequences a row."""
     full = settings.tuning == "full"
     if settings.tuning == "qlora":
         each = _BITS_4
-    elif cuda and bf16 and not full:
+    elif bf16 and not full:
         each = _BFLOAT16
     else:
         each = _FLOAT32 + (_BFLOAT16 if bf16 else 0)
@@ -109,8 +109,7 @@ def check_memory(
     """
     import torch
 
-    cuda = torch.cuda.is_available()
-    need = needed(shape_of(model), settings, longest, answers, cuda=cuda, bf16=bf16)
+    need = needed(shape_of(model), settings, longest, answers, bf16=bf16)
     free = free_bytes(torch)
     said = (
         f"{stage}: training needs about {_words(need.total)} of memory ({_words(need.weights)} "

@@ -16,7 +16,7 @@ from adhere.progress import Progress
 from adhere.records import Dropped, record_id
 from adhere.settings import TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
-from adhere.train.loading import has_bfloat16, load_tokenizer
+from adhere.train import loading
 from adhere.train.memory import LARGE, check_memory
 from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
@@ -127,7 +127,7 @@ def prepare(
     task: Task[TrainSettings], rows: list[tuple[str, Row]], probes: list[tuple[str, Row]]
 ) -> Work:
     """Conversations to train on: `rows`, by record id, and up to `HELD_OUT` of the `probes`."""
-    tokenizer = load_tokenizer(task.model)
+    tokenizer = loading.load_tokenizer(task.model)
     stage, settings = task.stage, task.settings
     kept, dropped = fit(stage, rows, tokenizer, settings.max_length)
     # Drawn by id, so that they are not all of the first clauses.
@@ -168,7 +168,12 @@ def begin(
     if work.resume:
         task.progress.note(f"{task.stage}: resumed from step {_step(work.resume)}.")
     tight = check_memory(
-        task.stage, task.model, task.settings, work.longest, work.answers, bf16=has_bfloat16()
+        task.stage,
+        task.model,
+        task.settings,
+        work.longest,
+        work.answers,
+        bf16=loading.has_bfloat16(),
     )
     if tight:
         task.progress.note(tight)
@@ -211,7 +216,7 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "max_length": None,  # all rows fit; nothing may be cut
         "seed": settings.seed,
         "use_cpu": not cuda,
-        "bf16": has_bfloat16(),
+        "bf16": loading.has_bfloat16(),
         "gradient_checkpointing": policy.num_parameters() > LARGE,
         "dataloader_pin_memory": cuda,
         "logging_steps": 0.01,
