@@ -1,13 +1,21 @@
 """The training libraries: imported, silent, and with their failures put into words."""
 
+import ctypes
 import importlib
 import logging
 import os
+import platform
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from adhere.errors import EngineError, MissingExtraError
+
+_TILE = 4096
+"""Tokens of the vocabulary whose logits are taken at a time; TRL takes 32768."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+"""Options of glibc's mallopt (malloc.h)."""
 
 
 @contextmanager
@@ -31,7 +39,7 @@ def training_libraries() -> Generator[None]:
 
         _silence()
         try:
-            with _logits_of_answers_only():
+            with _logits_of_answers_only(), _freed_memory_kept():
                 yield
         except torch.OutOfMemoryError as error:
             raise EngineError(
@@ -59,18 +67,47 @@ def _logits_of_answers_only() -> Generator[None]:
 
     Without Triton, TRL 1.16 projects prompts and padding onto the vocabulary too,
     for the sake of accelerators that compile every new shape anew. A CPU does not,
-    and SmolLM2-135M trains 1.6 times as fast. The loss is the same: a test compares.
+    and SmolLM2-135M trains 1.6 times as fast. On a CPU the logits are also taken
+    in tiles that its cache holds. The loss is the same: a test compares.
     """
+    import torch
     from trl.trainer import utils
-
-    switch = "_use_triton"  # in this module it decides on the positions, and on nothing else
-    original = getattr(utils, switch)
 
     def only_answers(device: object) -> bool:
         return True
 
-    setattr(utils, switch, only_answers)
+    # In this module the first decides on the positions, and on nothing else.
+    ours: dict[str, Any] = {"_use_triton": only_answers}
+    if not torch.cuda.is_available():
+        ours["_CHUNKED_LOGPROB_CHUNK_SIZE"] = _TILE
+    theirs = {name: getattr(utils, name) for name in ours}
+    try:
+        for name, value in ours.items():
+            setattr(utils, name, value)
+        yield
+    finally:
+        for name, value in theirs.items():
+            setattr(utils, name, value)
+
+
+@contextmanager
+def _freed_memory_kept() -> Generator[None]:
+    """Let glibc keep what a training step frees for the next step, which takes it again.
+
+    Otherwise a step's activations go back to the kernel, which clears their pages anew.
+    There is no way back to the state before the first call, in which glibc finds its bounds
+    itself, so the largest that it would have found are set; what is free is given back.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_TRIM_THRESHOLD, -1)
     try:
         yield
     finally:
-        setattr(utils, switch, original)
+        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_MMAP_MAX, 65536)
+        libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
+        libc.malloc_trim(0)

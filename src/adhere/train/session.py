@@ -239,7 +239,11 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
 
 
 def run(trainer: Any, work: Work) -> TrainingResult:
-    """Train, and leave what was trained, its rows and its curve in the work's folder."""
+    """Train, and leave what was trained, its rows and its curve in the work's folder.
+
+    Autocast casts what an adapter reads, so PEFT need not cast it to float32 before.
+    """
+    from peft.helpers import disable_input_dtype_casting
     from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
     task = work.task
@@ -254,7 +258,10 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
     try:
-        with closing(_watch(task.stage, task.progress)) as watch:
+        with (
+            closing(_watch(task.stage, task.progress)) as watch,
+            disable_input_dtype_casting(trainer.model, active=trainer.args.bf16),
+        ):
             trainer.add_callback(watch)
             trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
     except _DivergedError as error:
