@@ -44,7 +44,8 @@ from adhere.train.rows import Row, answer_row, dataset, fit
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "code-of-conduct.md"
 TARGETS = {"sft": 3.0, "dpo": 2.0}
-OWN_DEFAULTS = ("bf16", "gradient_checkpointing", "train_sampling_strategy", "optim", "max_length")
+_OWN = ("bf16", "gradient_checkpointing", "train_sampling_strategy", "max_length")
+OWN_DEFAULTS = {"sft": (*_OWN, "packing"), "dpo": (*_OWN, "precompute_ref_log_probs")}
 """Of TRL's settings, those that make the difference; printed as they were found."""
 Record = Example | PreferencePair
 
@@ -149,15 +150,14 @@ def by_trl(race: Race, folder: Path, turn: Turn) -> None:
         "model_name_or_path": race.model,
         "dataset_name": data,
         "output_dir": folder / "trained",
+        "seed": race.settings.seed,
         **same_for_both(race.settings),
     }
     words = [str(word) for name, value in told.items() for word in (f"--{name}", value)]
     cpu = [] if torch.cuda.is_available() else ["--use_cpu"]
     parsed = script.make_parser().parse_args_and_config([*words, "--use_peft", *cpu])
-    turn.told = {name: getattr(parsed[1], name) for name in OWN_DEFAULTS}
-    turn.told |= {"dtype": parsed[2].dtype}
-    if race.stage == "dpo":
-        turn.told |= {"precompute_ref_log_probs": parsed[1].precompute_ref_log_probs}
+    turn.told = {name: getattr(parsed[1], name) for name in OWN_DEFAULTS[race.stage]}
+    turn.told["dtype"] = parsed[2].dtype
     script.main(*parsed)
 
 
@@ -169,7 +169,6 @@ def same_for_both(settings: TrainSettings) -> dict[str, Any]:
         "learning_rate": settings.peak_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
-        "seed": settings.seed,
         "lora_r": settings.lora_rank,
         "lora_alpha": settings.lora_alpha,
         "lora_dropout": 0.0,
@@ -303,6 +302,10 @@ def spread(values: list[float], digits: int) -> str:
     return f"{middle} ({low} to {high})" if len(values) > 1 else middle
 
 
+def listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
 def machine() -> str:
     import torch
 
@@ -344,7 +347,8 @@ def main() -> None:
         told[stage] = turns["TRL"][0].told
     print(f"\nMedians of {given.repeats} turns (lowest to highest).")
     for stage in given.stages:
-        print(f"TRL {stage} was told: {same_for_both(settings[stage])}; by itself: {told[stage]}")
+        print(f"\nTRL's {stage}.py was told {listed(same_for_both(settings[stage]))}.")
+        print(f"Its own defaults: {listed(told[stage])}.")
 
 
 if __name__ == "__main__":
