@@ -29,6 +29,7 @@ from adhere.records import Probe
 from adhere.settings import RunSettings
 
 DATA = ("ingest", "clauses", "generate", "curate")
+TRAININGS = ("midtrain", "sft", "dpo")
 METRICS = ("reference_nll", "preference_accuracy")
 Values = dict[str, dict[str, float]]
 """Probe id -> metric -> value."""
@@ -36,11 +37,11 @@ Values = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is trained, and by which settings of DPO where they are not the run's."""
+    """What is trained, and by which settings where they are not the run's."""
 
     name: str
     system: str = "sft+dpo"
-    dpo: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     pairs: Path | None = None
     """The run whose pairs are taken."""
 
@@ -50,23 +51,24 @@ RECIPES = (
     Recipe("SFT", system="sft"),
     Recipe("DPO alone", system="dpo"),
     Recipe("SFT + DPO (default)"),
-    Recipe("without the likelihood term", dpo={"method": "dpo"}),
-    Recipe("IPO", dpo={"method": "ipo"}),
-    Recipe("KTO", dpo={"method": "kto"}),
-    Recipe("DPO at 3e-5", dpo={"learning_rate": 3e-5}),
-    Recipe("DPO at 3e-4", dpo={"learning_rate": 3e-4}),
-    Recipe("DPO, 8 epochs", dpo={"epochs": 8}),
+    Recipe("the text first (midtrain)", settings={"midtrain": {"enabled": True}}),
+    Recipe("without the likelihood term", settings={"dpo": {"method": "dpo"}}),
+    Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
+    Recipe("KTO", settings={"dpo": {"method": "kto"}}),
+    Recipe("DPO at 3e-5", settings={"dpo": {"learning_rate": 3e-5}}),
+    Recipe("DPO at 3e-4", settings={"dpo": {"learning_rate": 3e-4}}),
+    Recipe("DPO, 8 epochs", settings={"dpo": {"epochs": 8}}),
 )
 
 
 def trained(run: Path, recipe: Recipe, seed: int, out: Path) -> Bench:
     """The run's data in a folder of the recipe's own, with its trainings up to date."""
     folder = out / f"{recipe.name}-{seed}"
-    settings = RunSettings.read(run / "run.toml").merge(
-        {"sft": {"seed": seed}, "dpo": {"seed": seed, **recipe.dpo}}, source=str(run)
-    )
+    settings = RunSettings.read(run / "run.toml")
+    for changes in ({stage: {"seed": seed} for stage in TRAININGS}, recipe.settings):
+        settings = settings.merge(changes, source=str(run))
     stage = ADAPTERS.get(recipe.system)
-    shared = (*DATA, "sft") if stage == "dpo" else DATA
+    shared = (*DATA, "sft") if stage == "dpo" and not settings.midtrain.enabled else DATA
     for name in shared:
         source = (out / f"SFT-{seed}" if name == "sft" else run) / name
         if not (folder / name).exists():
@@ -76,7 +78,7 @@ def trained(run: Path, recipe: Recipe, seed: int, out: Path) -> Bench:
     settings.write(folder / "run.toml")
     progress = ConsoleProgress()
     if stage:
-        run_stages(folder, settings, progress, [stage])
+        run_stages(folder, settings, progress, TRAININGS if stage == "dpo" else [stage])
     return Bench(folder, settings, progress)
 
 
