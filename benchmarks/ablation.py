@@ -90,7 +90,7 @@ def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
     bench = trained(run, recipe, seed, out)
     engine = bench.student_engine(ADAPTERS.get(recipe.system))
     probes = bench.read("curate/probes.jsonl", Probe)
-    system = System(f"{recipe.name}, seed {seed}", engine)
+    system = System(name=f"{recipe.name}, seed {seed}", engine=engine)
     found, _ = reference_likelihoods(system, probes, {}, bench.progress)
     engine.close()
     measured = {probe: likelihood_values(one) for probe, one in found.items()}
