@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from adhere.cli import main
 from adhere.settings import RunSettings
-from adhere.stages import STAGES
+from adhere.stages import STAGES, is_on
 
 # A busy machine is no fault of the code: an example may take as long as it needs.
 hypothesis_settings.register_profile("adhere", deadline=None)
@@ -26,7 +26,7 @@ DATA = Path(__file__).parent / "data"
 SCRIPT = DATA / "teacher.toml"
 DOCUMENT = DATA / "boathouse.md"
 
-ON = [name for name, stage in STAGES.items() if stage.switch is None]
+ON = [name for name in STAGES if is_on(name, RunSettings())]
 """The stages of a run in which nothing is switched on or off."""
 
 _CHAT = (
@@ -144,6 +144,7 @@ def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
             "clauses": {"max_per_passage": 4, "same_act": 1.0, "same_rule": 1.0},
             "generate": {"min_relevance": -1.0},
             "curate": {"semantic_duplicate": 1},
+            "midtrain": {"epochs": 1, "lora_rank": 4},
             "sft": {"epochs": 1, "lora_rank": 4},
             "dpo": {"epochs": 1, "lora_rank": 4},
             "evaluate": {"max_tokens": 8, "resamples": 100, "retrieved": 2},

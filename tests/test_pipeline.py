@@ -77,7 +77,6 @@ def test_after_a_run_everything_is_up_to_date_and_nothing_is_done_again(
     assert time.perf_counter() - started < 2
     assert log.ended == []
     assert list(log.stages) == list(STAGES)
-    assert log.stages.pop("midtrain") == "off (midtrain.enabled is false)"
     assert all(what.startswith("up to date") for what in log.stages.values())
     assert log.stages["ingest"] == "up to date (1 document, 5 passages)"
     assert asked == []
@@ -92,8 +91,8 @@ def hashes(run: Path) -> dict[str, str]:
 
 LATER = {
     "ingest": ON,
-    "clauses": [name for name in ON if name != "ingest"],
-    "generate": [name for name in ON if name not in ("ingest", "clauses")],
+    "clauses": [name for name in ON if name not in ("ingest", "midtrain")],
+    "generate": [name for name in ON if name not in ("ingest", "clauses", "midtrain")],
     "curate": ["curate", "sft", "dpo", "dpo-alone", "document-lm", "evaluate", "report"],
     "sft": ["sft", "dpo", "document-lm", "evaluate", "report"],
     "dpo": ["dpo", "dpo-alone", "document-lm", "evaluate", "report"],
@@ -393,23 +392,17 @@ def test_an_interrupted_command_says_how_to_go_on_and_the_run_goes_on(
     assert state(run, saved(run), "clauses") == "up to date"
 
 
-def test_a_stage_that_is_switched_off_is_shown_as_off_and_not_run(run: Path) -> None:
-    log = Log()
-    run_stages(run, saved(run), log, ["midtrain"])
-    assert log.stages == {"midtrain": "off (midtrain.enabled is false)"}
-    assert state(run, saved(run), "midtrain") == "off"
-    assert not (run / "midtrain").exists()
-
-
-def test_a_stage_that_is_switched_on_puts_those_that_read_from_it_out_of_date(run: Path) -> None:
-    settings = saved(run).merge({"midtrain": {"enabled": True, "lora_rank": 4}}, "test")
-    later = ["midtrain", "sft", "dpo", "document-lm", "evaluate", "report"]
-    assert stale(run, settings) == later
-    run_stages(run, settings, NoProgress(), ["midtrain", "sft"])
-    assert stale(run, settings) == later[2:]
+def test_a_stage_that_is_switched_off_is_neither_run_nor_in_the_way(run: Path) -> None:
+    without, log = saved(run).merge({"midtrain": {"enabled": False}}, "test"), Log()
+    later = ["sft", "dpo", "document-lm", "evaluate", "report"]
+    assert stale(run, without) == later
+    run_stages(run, without, log, ["midtrain", "sft"])
+    assert log.stages["midtrain"] == "off (midtrain.enabled is false)"
+    assert state(run, without, "midtrain") == "off"
+    assert stale(run, without) == later[1:]
     made = read_manifest(run / "sft")
     assert made is not None
-    assert set(made.inputs) == {"curate", "midtrain"}
-    # Switched off again, it is neither read nor in the way.
-    assert state(run, saved(run), "midtrain") == "off"
+    assert set(made.inputs) == {"curate"}
+    # Switched on again, what does not read from it is out of date.
+    assert state(run, saved(run), "midtrain") == "up to date"
     assert state(run, saved(run), "sft") == "out of date"
