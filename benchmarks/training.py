@@ -1,16 +1,22 @@
-"""How fast do we train, against TRL's own scripts with their defaults? `training.py [RUN]`.
+"""Is our training faster than TRL's own scripts, at equal final loss? `training.py [RUN]`.
 
-Trains the same model on the same rows twice, by `adhere.train` and by `trl/scripts/sft.py` and
-`dpo.py`, in turns, and prints tokens a second and the final loss of both. RUN is a finished run,
-whose `curate/` gives the rows; without it they are made from the example code of conduct.
+    make setup
+    .venv/bin/python benchmarks/training.py | tee training.md
+
+Trains the same model on the same rows by `adhere.train` and by `trl/scripts/sft.py` and `dpo.py`,
+in turns, and prints a Markdown table: tokens a second, and the final loss of both. RUN is a
+finished run, whose `curate/` gives the rows; without it they are made from the example code of
+conduct. The first time the student is fetched. Nothing else should run on the machine.
 
 The same for both: rows, epochs, batch, steps, LoRA, peak learning rate and its schedule, seed,
-and the plain DPO loss. All else is each side's own: TRL's scripts are given nothing but what is
-printed, and `--use_cpu` where there is no GPU, because they refuse to start without it.
+and the plain DPO loss. All else is each side's own, such as the checkpoints, of which we save up
+to ten and TRL one in so short a training: TRL's scripts are given nothing but what is printed
+below the table, and `--use_cpu` where there is no GPU, because they refuse to start without it.
 
 Tokens are those that are no padding. Seconds are of the training with, in DPO, the reference's
-log-likelihoods; `whole call` adds loading, tokenising and saving. Final losses are computed alike,
-by TRL in float32, over all rows. The first turn of each is a warm-up and is not counted.
+log-likelihoods; `whole call` adds loading, tokenising and saving. Before the turns that count,
+each side takes a step that warms up. Final losses are computed alike, by TRL in float32, over all
+rows; a target of speed counts as met only where our loss is at most 2 % above TRL's.
 """
 
 import argparse
@@ -19,12 +25,13 @@ import os
 import platform
 import random
 import re
+import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +51,11 @@ from adhere.train.rows import Row, answer_row, dataset, fit
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "code-of-conduct.md"
 TARGETS = {"sft": 3.0, "dpo": 2.0}
+HIGHER = 0.02
+"""What our final loss may be above TRL's and count as equal: as far as bfloat16 may move a loss in
+tests/test_train_fast.py."""
+WARM_UP = 0.01
+"""Epochs: one step."""
 _OWN = ("bf16", "gradient_checkpointing", "train_sampling_strategy", "max_length")
 OWN_DEFAULTS = {"sft": (*_OWN, "packing"), "dpo": (*_OWN, "precompute_ref_log_probs")}
 """Of TRL's settings, those that make the difference; printed as they were found."""
@@ -74,7 +86,8 @@ class Turn:
     loss: float = 0.0
     steps: int = 0
     tokens: int = 0
-    told: dict[str, Any] = field(default_factory=dict[str, Any])
+    own: dict[str, Any] = field(default_factory=dict[str, Any])
+    """TRL's own defaults, as its script read them."""
 
 
 def examples(run: Path | None) -> list[Example]:
@@ -134,8 +147,8 @@ def by_adhere(race: Race, folder: Path, turn: Turn) -> None:
         folder=folder,
         progress=NoProgress(),
     )
-    train: Any = train_sft if race.stage == "sft" else train_dpo
-    turn.tokens = train(race.records, [], task).tokens
+    stage: Any = train_sft if race.stage == "sft" else train_dpo
+    turn.tokens = stage(race.records, [], task).tokens
 
 
 def by_trl(race: Race, folder: Path, turn: Turn) -> None:
@@ -156,8 +169,8 @@ def by_trl(race: Race, folder: Path, turn: Turn) -> None:
     words = [str(word) for name, value in told.items() for word in (f"--{name}", value)]
     cpu = [] if torch.cuda.is_available() else ["--use_cpu"]
     parsed = script.make_parser().parse_args_and_config([*words, "--use_peft", *cpu])
-    turn.told = {name: getattr(parsed[1], name) for name in OWN_DEFAULTS[race.stage]}
-    turn.told["dtype"] = parsed[2].dtype
+    turn.own = {name: getattr(parsed[1], name) for name in OWN_DEFAULTS[race.stage]}
+    turn.own["dtype"] = parsed[2].dtype
     script.main(*parsed)
 
 
@@ -211,21 +224,23 @@ def clock(turn: Turn) -> Iterator[None]:
             back()
 
 
-def take_turn(name: str, race: Race, seed: int) -> Turn:
+def train(name: str, race: Race, folder: Path) -> Turn:
     import torch
 
-    train, adapter = SIDES[name]
     turn = Turn()
-    settings = race.settings.model_copy(update={"seed": seed})
-    race = Race(race.stage, race.model, settings, race.records, race.rows)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        torch.manual_seed(seed)  # the adapter begins alike
-        with clock(turn), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            started = time.monotonic()
-            train(race, folder, turn)
-            turn.whole = time.monotonic() - started
-        turn.loss = final_loss(race, folder / adapter)
+    torch.manual_seed(race.settings.seed)  # the adapter begins alike
+    with clock(turn), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        started = time.monotonic()
+        SIDES[name][0](race, folder, turn)
+        turn.whole = time.monotonic() - started
+    return turn
+
+
+def take_turn(name: str, race: Race) -> Turn:
+    with tempfile.TemporaryDirectory() as folder:
+        turn = train(name, race, Path(folder))
+        turn.loss = final_loss(race, Path(folder) / SIDES[name][1])
+    print(f"{race.stage}, {name}: {turn.whole:.0f} s, loss {turn.loss:.4f}", file=sys.stderr)
     return turn
 
 
@@ -253,19 +268,24 @@ def final_loss(race: Race, adapter: Path) -> float:
 
 
 def compare(race: Race, repeats: int) -> dict[str, list[Turn]]:
-    """Turn by turn, each side first in every other repeat; turn 0 warms up."""
+    """Turn by turn, each side first in every other repeat."""
     turns: dict[str, list[Turn]] = defaultdict(list)
-    for repeat in range(repeats + 1):
-        names = list(SIDES) if repeat % 2 else list(reversed(SIDES))
-        pair = {name: take_turn(name, race, repeat) for name in names}
+    for name in SIDES:
+        with tempfile.TemporaryDirectory() as folder:
+            train(name, changed(race, epochs=WARM_UP), Path(folder))
+    for seed in range(repeats):
+        names = list(SIDES) if seed % 2 else list(reversed(SIDES))
+        pair = {name: take_turn(name, changed(race, seed=seed)) for name in names}
         if len({turn.steps for turn in pair.values()}) != 1:
             raise EngineError(f"{race.stage}: unequal optimiser steps: {pair}")
-        tokens = pair["adhere"].tokens  # the same rows as often: the same tokens
         for name, turn in pair.items():
-            turn.tokens = tokens
-            if repeat:
-                turns[name].append(turn)
+            turn.tokens = pair["adhere"].tokens  # the same rows as often: the same tokens
+            turns[name].append(turn)
     return turns
+
+
+def changed(race: Race, **changes: Any) -> Race:
+    return replace(race, settings=race.settings.model_copy(update=changes))
 
 
 def report(race: Race, turns: dict[str, list[Turn]]) -> None:
@@ -283,13 +303,15 @@ def report(race: Race, turns: dict[str, list[Turn]]) -> None:
             getattr(theirs, part) / getattr(ours, part)
             for theirs, ours in zip(turns["TRL"], turns["adhere"], strict=True)
         ]
-        for part in ("training", "whole")
+        for part in ("training", "whole", "loss")
     }
+    higher = 1 / median(ratios["loss"]) - 1
     target = TARGETS[race.stage]
-    met = "met" if median(ratios["training"]) >= target else "missed"
+    met = median(ratios["training"]) >= target and higher <= HIGHER
     print(
         f"| {race.stage} | **times as fast** | | | **{spread(ratios['training'], 2)}** "
-        f"| {spread(ratios['whole'], 2)} | target {target:g}: {met} |",
+        f"| {spread(ratios['whole'], 2)} | {abs(higher):.1%} {'higher' if higher > 0 else 'lower'};"
+        f" target {target:g} at equal loss: {'met' if met else 'missed'} |",
         flush=True,
     )
 
@@ -322,13 +344,15 @@ def machine() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", nargs="?", type=Path, help="a finished run that gives the rows")
     parser.add_argument("--model", default="smollm2-135m-instruct", help="the student")
     parser.add_argument("--rows", type=int, default=32, help="of each kind, drawn by seed")
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=3, help="turns of each side that count")
+    parser.add_argument("--repeats", type=int, default=2, help="turns of each side that count")
     parser.add_argument("--stages", nargs="+", choices=("sft", "dpo"), default=("sft", "dpo"))
     given = parser.parse_args()
     model = checkpoint_folder(given.model, NoProgress())
@@ -339,16 +363,16 @@ def main() -> None:
     print(machine(), end="\n\n")
     print("| | by | steps | tokens | tokens a second | whole call | final loss |")
     print("|---" * 7 + "|")
-    told: dict[str, dict[str, Any]] = {}
+    own: dict[str, dict[str, Any]] = {}
     for stage in given.stages:
         contest = race(stage, model, records[stage], given.rows, settings[stage])
         turns = compare(contest, given.repeats)
         report(contest, turns)
-        told[stage] = turns["TRL"][0].told
+        own[stage] = turns["TRL"][0].own
     print(f"\nMedians of {given.repeats} turns (lowest to highest).")
     for stage in given.stages:
         print(f"\nTRL's {stage}.py was told {listed(same_for_both(settings[stage]))}.")
-        print(f"Its own defaults: {listed(told[stage])}.")
+        print(f"Its own defaults: {listed(own[stage])}.")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """What makes training fast changes nothing that is learned: TRL's own trainers are the measure."""
 
+import platform
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from test_train import EXAMPLES, PAIRS, model, sft, train_dpo, train_sft
+from test_train import EXAMPLES, PAIRS, PROBES, model, sft, spy, train_dpo, train_sft
 
 from adhere.progress import NoProgress
 from adhere.settings import DPOSettings, SFTSettings
@@ -22,9 +24,10 @@ TOLERANCE = {False: 1e-5, True: 2e-2}
 
 
 def by_adhere(stage: str, model: Path, adapter: Path, folder: Path) -> list[dict[str, Any]]:
+    """The probes are held out, so that what is fast is evaluated with too."""
     train, rows = {"sft": (train_sft, EXAMPLES), "dpo": (train_dpo, PAIRS)}[stage]
-    given: Any = (rows, [], model, adapter, SETTINGS[stage], folder, NoProgress())
-    return train(*given).curve
+    given: Any = (rows, PROBES, model, adapter, SETTINGS[stage], folder, NoProgress())
+    return [point for point in train(*given).curve if "loss" in point]
 
 
 def by_trl(stage: str, model: Path, adapter: Path, folder: Path) -> list[dict[str, Any]]:
@@ -100,15 +103,45 @@ def test_only_frozen_weights_are_bfloat16_and_only_where_the_machine_can(
     assert {str(weight.dtype) for weight in loaded.parameters()} == {f"torch.{dtype}"}
 
 
+@pytest.mark.parametrize(("tuning", "frozen"), [("lora", {"torch.bfloat16"}), ("full", set())])
 def test_what_is_trained_is_float32_on_frozen_weights_that_are_not(
-    model: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path,
+    sft: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tuning: str,
+    frozen: set[str],
 ) -> None:
-    from peft import get_peft_model
-
     monkeypatch.setattr(loading, "has_bfloat16", lambda: True)
-    adapted = get_peft_model(loading.load_model(model, 10), loading.new_adapter(SETTINGS["sft"]))
-    found = {(p.requires_grad, str(p.dtype)) for p in adapted.parameters()}
-    assert found == {(True, "torch.float32"), (False, "torch.bfloat16")}
+    dtypes: dict[bool, set[str]] = {True: set(), False: set()}
+
+    def look(trainer: Any) -> None:
+        for weight in trainer.model.parameters():
+            dtypes[weight.requires_grad].add(str(weight.dtype))
+
+    spy(monkeypatch, look)
+    settings = SETTINGS["sft"].model_copy(update={"tuning": tuning, "epochs": 1})
+    train_sft(EXAMPLES, [], model, sft.adapter, settings, tmp_path, NoProgress())
+    assert dtypes == {True: {"torch.float32"}, False: frozen}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
+def test_freed_memory_is_kept_while_training_and_given_back_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    def held() -> int:
+        return psutil.Process().memory_info().rss
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    size, count = 8_000_000, 20
+    with libraries.training_libraries():
+        before = held()
+        blocks = [b"x" * size for _ in range(count)]
+        del blocks
+        assert held() - before > 0.9 * size * count
+    assert held() - before < 0.1 * size * count
 
 
 def test_trl_is_left_as_it_was_found() -> None:

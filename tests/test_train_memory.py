@@ -45,7 +45,7 @@ def test_more_of_anything_needs_more(longest: int, answers: int, bf16: bool) -> 
 @given(st.integers(1, 2000), st.booleans())
 def test_full_tuning_trains_more_and_keeps_less_of_its_layers(longest: int, bf16: bool) -> None:
     full = SFT.model_copy(update={"tuning": "full"})
-    lora, whole = (needed(SMALL, one, longest, 1, cuda=False, bf16=bf16) for one in (SFT, full))
+    lora, whole = (needed(SMALL, one, longest, 1, bf16=bf16) for one in (SFT, full))
     assert whole.training > lora.training
     assert whole.activations < lora.activations
 

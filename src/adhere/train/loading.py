@@ -64,10 +64,10 @@ def load_policy(
 def load_model(model: Path, longest: int, tuning: str = "lora") -> Any:
     """The model, for rows of up to `longest` tokens.
 
-    Its frozen weights are bfloat16 where the machine multiplies bfloat16: float32 ones would be
-    rounded anew in every step. Weights that are trained themselves are float32 everywhere: small
-    steps are lost in bfloat16. On a CPU plain attention trains short rows a fifth faster than
-    the fused one (benchmarks/training.py measures the whole).
+    Frozen weights are bfloat16 where the machine multiplies bfloat16: autocast would round
+    float32 ones anew in every step. Weights that are trained themselves are float32 everywhere:
+    small steps are lost in bfloat16. On a CPU plain attention trains short rows a fifth faster
+    than the fused one (benchmarks/training.py measures the whole).
     """
     import torch
     from transformers import AutoModelForCausalLM

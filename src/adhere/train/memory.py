@@ -7,8 +7,8 @@
     activations  tokens a step x layers x (34 hidden + 5 heads x length) bytes in bfloat16,
                  twice that in float32 (Korthikanti et al. 2022, arXiv 2205.05198, eq. 2); where
                  they are computed twice, 2 hidden a layer, and one layer in full. LoRA keeps
-                 inputs and outputs of its layers in float32 too: 6 bytes a token for each of
-                 them in bfloat16, 8 in float32
+                 inputs and outputs of its layers too: 2 bytes a token for each of them in
+                 bfloat16, 8 in float32
 
 The logits are not in it: TRL computes them in tiles. The estimate is good within a factor
 of two: SmolLM2-135M is measured in tests/test_train_memory.py.
@@ -88,7 +88,7 @@ def needed(
         each = _FLOAT32 + (_BFLOAT16 if bf16 else 0)
     a_layer = (34 * shape.hidden + 5 * shape.heads * longest) * (1 if bf16 else 2)
     if not full:
-        a_layer += (6 if bf16 else 8) * shape.linear / shape.layers
+        a_layer += (2 if bf16 else 8) * shape.linear / shape.layers
     stored = a_layer * shape.layers
     if shape.parameters > LARGE:
         stored = 2 * shape.hidden * shape.layers * (1 if bf16 else 2) + a_layer

@@ -241,7 +241,8 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
 def run(trainer: Any, work: Work) -> TrainingResult:
     """Train, and leave what was trained, its rows and its curve in the work's folder.
 
-    Autocast casts what an adapter reads, so PEFT need not cast it to float32 before.
+    On a CPU under bfloat16 PEFT is kept from casting what an adapter reads to float32:
+    autocast casts it back to bfloat16, so two copies were made for the same numbers.
     """
     from peft.helpers import disable_input_dtype_casting
     from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
@@ -257,10 +258,11 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         trainer.add_callback(EarlyStoppingCallback(PATIENCE))
     if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
+    uncast = trainer.args.bf16 and trainer.args.use_cpu
     try:
         with (
             closing(_watch(task.stage, task.progress)) as watch,
-            disable_input_dtype_casting(trainer.model, active=trainer.args.bf16),
+            disable_input_dtype_casting(trainer.model, active=uncast),
         ):
             trainer.add_callback(watch)
             trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
