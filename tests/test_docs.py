@@ -9,7 +9,11 @@ import pytest
 from adhere.cli import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "examples").rglob("README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def shown(page: Path) -> list[str]:
@@ -29,7 +33,14 @@ def test_the_readme_shows_how_to_start() -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_shown_command_exists(line: str) -> None:
     program, *words = shlex.split(line)
-    if program == "make":
+    if program == "accelerate":
+        from accelerate.commands.launch import launch_command_parser
+
+        told = launch_command_parser().parse_args(words[1:])
+        assert told.config_file is None or (ROOT / told.config_file).exists()
+        assert (words[0], told.module, told.training_script) == ("launch", True, "adhere")
+        app.parse_args(told.training_script_args, exit_on_error=False)
+    elif program == "make":
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words[0] in targets
     else:

@@ -14,7 +14,7 @@ from adhere import errors
 SOURCE = Path(errors.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faults", "progress", "text", "twins"),
-    ("records",),
+    ("records", "processes"),
     ("settings", "store", "hub", "prompts", "duty", "sheets"),
     ("models", "parts"),
     ("embedding",),
@@ -30,9 +30,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("forecast", "chat", "serve", "dataset", "export", "people", "gate", "trace"),
     ("diff", "inspect_logs"),
     ("cli",),
+    ("__main__",),
 )
 """A module imports only from the lines above its own. `readers` are a part of `ingest`."""
 HEAVY = {
+    "accelerate",
     "datasets",
     "inspect_ai",
     "matplotlib",

@@ -10,6 +10,7 @@ from adhere.engines.base import Engine
 from adhere.engines.cached import Cached, CacheStats
 from adhere.evaluate.extras import read_extras
 from adhere.models import checkpoint_folder
+from adhere.processes import from_first
 from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.settings import RunSettings
@@ -35,22 +36,28 @@ class Bench:
         """What all its engines were asked, and how much of that the cache knew."""
 
     def read(self, name: str, kind: type[T]) -> list[T]:
-        return read_records(self.run / name, kind)
+        """A file of the run; of several processes, the first reads it for all."""
+        return from_first(lambda: read_records(self.run / name, kind))
 
-    def check(self) -> None:
+    def check(self, *, asking: bool = True) -> None:
         """Raise now what would otherwise be found after an hour.
 
         Unknown or unreachable models, missing packages, files of the user's that are not
         of their layout, a way of training that this machine does not have; weights are
-        fetched here.
+        fetched here. Unless `asking`, only what training needs: a teacher whose server has
+        made room for it need not answer.
         """
+        if asking:
+            self._check_engines()
+            checkpoint_folder(self.settings.models.embedder, self.progress)
+        checkpoint_folder(self.settings.models.student, self.progress)
+        check_training(self.settings)
+
+    def _check_engines(self) -> None:
         read_extras(self.settings.evaluate)
         others = [self.engine_at(address) for address in self.settings.evaluate.systems.values()]
         for engine in dict.fromkeys((self.engine, *self.judges, *others)):
             engine.check()
-        for name in (self.settings.models.student, self.settings.models.embedder):
-            checkpoint_folder(name, self.progress)
-        check_training(self.settings)
 
     @cached_property
     def engine(self) -> Engine:

@@ -1,15 +1,17 @@
 """`--dry-run`: what would run, how many requests, and about how long."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from adhere.clauses import candidates
 from adhere.ingest import ingest
+from adhere.models import is_here
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
 from adhere.settings import RunSettings
 from adhere.stages import STAGES
+from adhere.train import training_problems
 
 CLAUSES_A_SENTENCE = 0.7
 """Before any clause is known: what the embedded teacher found in a business code."""
@@ -79,6 +81,27 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
         if name in idle
         else Forecast(name, stage.does, _number(requests.get(name)), seconds.get(name, 0.0))
         for name, stage in STAGES.items()
+    ]
+
+
+def lacking(settings: RunSettings, todo: Sequence[str]) -> list[str]:
+    """What this machine lacks for the stages that are to do, in sentences."""
+    if not any(STAGES[name].resumes for name in todo):
+        return []
+    return [str(problem) for problem in training_problems(settings)]
+
+
+def unasked(settings: RunSettings, todo: Sequence[str]) -> list[str]:
+    """What only the run will find out, in sentences: a forecast asks nobody over the network."""
+    models, others = settings.models, settings.evaluate
+    if not any(setting.startswith("models") for name in todo for setting in STAGES[name].settings):
+        return []
+    engines = dict.fromkeys((models.teacher, *others.judges, *others.systems.values()))
+    servers = [address for address in engines if address.startswith("http")]
+    weights = [name for name in (models.student, models.embedder) if not is_here(name)]
+    return [
+        *(f"{address} must answer; it was not asked now." for address in servers),
+        *(f"{name} is not on this machine, and will be fetched." for name in weights),
     ]
 
 

@@ -41,6 +41,15 @@ def hub_snapshot(repository: str, files: list[str], revision: str | None = None)
     return Path(folder)
 
 
+def in_hub_cache(repository: str) -> bool:
+    """Whether a repository's files were fetched to this machine before; the hub is not asked."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return False
+    return isinstance(try_to_load_from_cache(repository, "config.json"), str)
+
+
 def push_dataset(folder: Path, repository: str, *, private: bool) -> str:
     """Upload a folder as a dataset repository, made where needed; returns its address.
 

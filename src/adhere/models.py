@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 from adhere.errors import EngineError, InputError, MissingExtraError, SettingsError
-from adhere.hub import hub_snapshot
+from adhere.hub import hub_snapshot, in_hub_cache
 from adhere.progress import Progress
 from adhere.store import file_sha256, fresh_folder
 
@@ -185,6 +185,14 @@ def checkpoint_folder(name: str, progress: Progress) -> Path:
         progress.note(f"{name}: from the Hugging Face hub")
         return _with_config(hub_snapshot(name, _CHECKPOINT_FILES))
     raise _unknown(name, "a checkpoint folder, a hub repository (org/name)")
+
+
+def is_here(name: str) -> bool:
+    """Whether the weights that `checkpoint_folder` gives need not be fetched; asks nobody."""
+    entry = CATALOGUE.get(name)
+    if entry is not None:
+        return _is_whole(entry, cache_folder() / entry.name)
+    return Path(name).expanduser().exists() or in_hub_cache(name)
 
 
 def _unknown(name: str, kinds: str) -> SettingsError:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from adhere.bench import Bench
 from adhere.engines.cached import CacheStats
 from adhere.errors import InputError
+from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
 from adhere.settings import RunSettings
@@ -59,26 +61,38 @@ def run_stages(
 
     A stage whose inputs, settings and prompts are unchanged is skipped, unless
     `again`. Raises InputError when a stage's input is not there yet, and whatever
-    AdhereError a stage raises; finished stages and cached completions stay.
+    AdhereError a stage raises; finished stages and cached completions stay. Under
+    `accelerate launch` only trainings can be wanted.
     """
     bench = Bench(run, settings, progress)
+    from_first(partial(_require_one_process, run, wanted))
     checked = False
     for name in [stage for stage in STAGES if stage in wanted]:
         if not is_on(name, settings):
             progress.stage(name, f"off ({STAGES[name].switch} is false)")
             continue
-        _require(bench, name)
-        key, inputs = _key(bench, name)
-        done = read_manifest(run / name)
-        if done and done.key == key and not again:
-            progress.stage(name, f"up to date ({describe(done)})" if done.counts else "up to date")
+        todo = from_first(partial(_todo, bench, name, again=again))
+        if not todo:
             continue
         if not checked and any(item.startswith("models") for item in STAGES[name].settings):
-            bench.check()
+            asking = not all(STAGES[stage].resumes for stage in wanted)
+            from_first(partial(bench.check, asking=asking))
             checked = True
         progress.stage(name, STAGES[name].does)
-        manifest = _run_stage(bench, name, key, inputs)
+        manifest = _run_stage(bench, name, *todo)
         progress.done(name, describe(manifest), manifest.seconds)
+
+
+def _todo(bench: Bench, name: str, *, again: bool) -> tuple[str, dict[str, str]] | None:
+    """The key and the inputs of a stage that there is to do; None where it is up to date."""
+    _require(bench, name)
+    key, inputs = _key(bench, name)
+    done = read_manifest(bench.run / name)
+    if again or not done or done.key != key:
+        return key, inputs
+    made = f"up to date ({describe(done)})" if done.counts else "up to date"
+    bench.progress.stage(name, made)
+    return None
 
 
 def standings(run: Path, settings: RunSettings) -> list[Standing]:
@@ -105,7 +119,8 @@ def standings(run: Path, settings: RunSettings) -> list[Standing]:
 def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Manifest:
     stage, started = STAGES[name], time.perf_counter()
     before = replace(bench.asked)
-    with fresh_folder(bench.run / name, keep_partial=stage.resumes) as folder:
+    kept = fresh_folder(bench.run / name, keep_partial=stage.resumes)
+    with kept if is_first() else unkept_folder() as folder:
         outcome = stage.work(bench, folder)
         manifest = Manifest(
             stage=name,
@@ -133,6 +148,15 @@ def _requests(bench: Bench, before: CacheStats) -> dict[str, int]:
     if reused + new:
         bench.progress.note(f"requests: {reused:,} reused, {new:,} new")
     return {"reused": reused, "new": new, "tokens": bench.asked.tokens - before.tokens}
+
+
+def _require_one_process(run: Path, wanted: Sequence[str]) -> None:
+    alone = [name for name in wanted if not STAGES[name].resumes]
+    if alone and process_count() > 1:
+        raise InputError(
+            f"'{alone[0]}' works in one process; of this run, start only the trainings by "
+            f"`accelerate launch`, one at a time: `accelerate launch -m adhere sft {run}`."
+        )
 
 
 def _require(bench: Bench, name: str) -> None:

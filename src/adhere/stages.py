@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from adhere.errors import InputError
 from adhere.generate import generate
 from adhere.grounding import Grounding
 from adhere.ingest import ingest
+from adhere.processes import from_first
 from adhere.prompts import Prompts
 from adhere.records import (
     Answer,
@@ -194,7 +196,11 @@ def _general(bench: Bench) -> list[General]:
     if not chosen.general_share:
         return []
     if chosen.general:
-        return read_general(Path(chosen.general))
+        return from_first(partial(read_general, Path(chosen.general)))
+    return from_first(partial(_own_answers, bench))
+
+
+def _own_answers(bench: Bench) -> list[General]:
     student = bench.student_engine(None)
     answers = own_answers(student, bench.progress)
     student.close()

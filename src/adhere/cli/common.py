@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
 from adhere.errors import AdhereError, InputError
+from adhere.processes import is_first, place
 from adhere.settings import Choices, RunSettings, explain
 
 RUN_FILE = "run.toml"
@@ -50,14 +51,16 @@ def errors_in_words() -> Generator[None]:
     except AdhereError as error:
         fail(str(error), error.exit_code)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        fail(f"{place}{error.strerror or error}. Finished stages are kept.", 2)
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror or error}. Finished stages are kept.", 2)
     except KeyboardInterrupt:
+        if not is_first():
+            sys.exit(_INTERRUPTED)
         fail("Interrupted. Everything finished is kept; the same command goes on.", _INTERRUPTED)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    print(f"adhere: {message}", file=sys.stderr)
+    print(f"adhere: {place()}{message}", file=sys.stderr)
     sys.exit(code)
 
 

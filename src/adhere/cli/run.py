@@ -9,7 +9,8 @@ from pathlib import Path
 
 from adhere.cli.common import RUN_FILE, Flag, Flags, Quiet, app, errors_in_words, merged, saved
 from adhere.errors import InputError
-from adhere.settings import Choices, RunSettings
+from adhere.processes import from_first, is_first
+from adhere.settings import Choices, ModelSettings, RunSettings
 
 
 @app.command
@@ -92,8 +93,8 @@ def _stage_command(name: str, does: str) -> Callable[..., None]:
         quiet: Quiet = False,
     ) -> None:
         with errors_in_words():
-            found = merged(saved(run), settings)
-            found.write(run / RUN_FILE)
+            found = from_first(lambda: merged(saved(run), settings))
+            from_first(lambda: found.write(run / RUN_FILE))
             work(run, found, [name], again=again, quiet=quiet)
             if name == "clauses" and not quiet:
                 _coverage(run)
@@ -163,7 +164,7 @@ def work(
     from adhere.pipeline import run_stages
     from adhere.progress import ConsoleProgress, NoProgress
 
-    progress = NoProgress() if quiet else ConsoleProgress()
+    progress = ConsoleProgress() if is_first() and not quiet else NoProgress()
     run_stages(folder, settings, progress, wanted, again=again)
 
 
@@ -187,14 +188,24 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from adhere.forecast import forecast
+    from adhere.forecast import forecast, lacking, unasked
     from adhere.progress import duration
 
     table = Table("stage", "what", "requests", "about", title=str(folder), title_justify="left")
-    for row in forecast(folder, settings):
+    rows = forecast(folder, settings)
+    for row in rows:
         about = duration(row.seconds) if row.seconds else ""
         table.add_row(row.stage, row.what, row.requests, about)
     Console().print(table)
+    todo = [row.stage for row in rows if row.what not in ("up to date", "off")]
+    if todo and settings.models != ModelSettings():
+        print("The times are those of the models that come by default; yours will differ.")
+    for title, lines in (
+        ("This machine cannot do it:", lacking(settings, todo)),
+        ("When it starts:", unasked(settings, todo)),
+    ):
+        if lines:
+            print(title, *(f"- {line}" for line in lines), sep="\n")
 
 
 def _result(folder: Path) -> None:

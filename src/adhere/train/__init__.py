@@ -8,21 +8,33 @@ Losses, reference log-probabilities, LoRA and checkpoints are the libraries';
 here is said what is trained on what, and watched how it goes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from adhere.errors import MissingExtraError
+from adhere.errors import AdhereError, InputError, MissingExtraError
+from adhere.processes import in_all
 from adhere.records import Example, PreferencePair, Probe
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
 from adhere.train.alarms import displacement, overfitting
 from adhere.train.general import General, general_rows, own_answers, read_general
-from adhere.train.libraries import training_libraries
-from adhere.train.loading import check_tuning, load_policy, load_tokenizer
-from adhere.train.preferences import preference_trainer
-from adhere.train.rows import answer_length, answer_row, dataset
-from adhere.train.session import Task, TrainingResult, Work, arguments, begin, prepare, run
+from adhere.train.libraries import LIBRARIES, missing_library, training_libraries
+from adhere.train.loading import load_policy, load_tokenizer, tuning_problems
+from adhere.train.preferences import check_reference, preference_trainer
+from adhere.train.rows import Row, answer_length, answer_row, dataset
+from adhere.train.session import (
+    Task,
+    TrainingResult,
+    Work,
+    arguments,
+    begin,
+    one_gpu,
+    prepare,
+    run,
+    start,
+)
 from adhere.train.text import Budget, windows
 
 __all__ = [
@@ -36,19 +48,33 @@ __all__ = [
     "train_dpo",
     "train_sft",
     "train_text",
+    "training_problems",
 ]
 
 
 def check_training(settings: RunSettings) -> None:
     """Raise an AdhereError now for what the trainings of a run would only find in hours."""
-    midtrain = settings.midtrain.tuning if settings.midtrain.enabled else "lora"
-    for tuning in (midtrain, settings.sft.tuning, settings.dpo.tuning):
-        check_tuning(tuning)
+    for problem in training_problems(settings):
+        raise problem
+
+
+def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
+    """All that the trainings of a run lack on this machine."""
+    absent = [name for name in LIBRARIES if find_spec(name) is None]
+    if absent:
+        yield missing_library(absent[0])
+    else:
+        midtrain = [settings.midtrain.tuning] if settings.midtrain.enabled else []
+        for tuning in dict.fromkeys((*midtrain, settings.sft.tuning, settings.dpo.tuning)):
+            yield from tuning_problems(tuning)
     if settings.sft.general:
-        read_general(Path(settings.sft.general))
+        try:
+            read_general(Path(settings.sft.general))
+        except InputError as error:
+            yield error
     tracker = settings.tracking.report_to
     if tracker != "none" and find_spec(tracker) is None:
-        raise MissingExtraError(
+        yield MissingExtraError(
             f"tracking.report_to = '{tracker}' needs that package; pip install {tracker}."
         )
 
@@ -62,22 +88,26 @@ def train_text(
     takes its number of steps whatever the settings' epochs, and the windows are made
     as long as its tokens allow. Resumes and raises as `train_sft` does.
     """
-    settings = task.settings
     with training_libraries():
-        tokenizer = load_tokenizer(task.model)
-        longest, passes = settings.max_length, settings.epochs
-        if budget:
-            longest = budget.window(settings.batch_size, longest)
-            task = replace(task, steps=budget.steps)
-        rows = windows(texts, tokenizer, longest)
-        if budget:
-            passes = budget.steps * settings.batch_size / len(rows)
-        tokens = sum(row["length"] for row in rows)
-        task.progress.note(
-            f"{task.stage}: {tokens:,} tokens of text in {len(rows)} windows of up to {longest}, "
-            f"read {passes:.3g} times."
-        )
-        return _next_token(begin(task, tokenizer, rows, [], []))
+        return _next_token(start(partial(_text_work, texts, task, budget)))
+
+
+def _text_work(texts: Sequence[str], task: Task[TrainSettings], budget: Budget | None) -> Work:
+    settings = task.settings
+    tokenizer = load_tokenizer(task.model)
+    longest, passes = settings.max_length, settings.epochs
+    if budget:
+        longest = budget.window(settings.batch_size, longest)
+        task = replace(task, steps=budget.steps)
+    rows = windows(texts, tokenizer, longest)
+    if budget:
+        passes = budget.steps * settings.batch_size / len(rows)
+    tokens = sum(row["length"] for row in rows)
+    task.progress.note(
+        f"{task.stage}: {tokens:,} tokens of text in {len(rows)} windows of up to {longest}, "
+        f"read {passes:.3g} times."
+    )
+    return begin(task, tokenizer, rows, [], [])
 
 
 def train_sft(
@@ -100,7 +130,7 @@ def train_sft(
     rows += general_rows(general, len(rows), task.settings)
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
     with training_libraries():
-        result = _next_token(prepare(task, rows, probes))
+        result = _next_token(start(partial(prepare, task, rows, probes)))
     return replace(result, alarms=overfitting(result.curve))
 
 
@@ -110,12 +140,14 @@ def _next_token(work: Work) -> TrainingResult:
     from trl.trainer.sft_trainer import SFTTrainer
 
     task = work.task
-    policy, peft_config = load_policy(task.model, task.adapter, task.settings, work.longest)
+    policy, peft_config = in_all(
+        partial(load_policy, task.model, task.adapter, task.settings, work.longest)
+    )
     trainer = SFTTrainer(
         policy,
-        args=SFTConfig(**arguments(work, policy)),
-        train_dataset=dataset(work.rows),
-        eval_dataset=dataset(work.held_out),
+        args=one_gpu(SFTConfig(**arguments(work, policy)), task.progress),
+        train_dataset=dataset(work.rows, work.checkpoints / "rows"),
+        eval_dataset=dataset(work.held_out, work.checkpoints / "held-out"),
         processing_class=work.tokenizer,
         peft_config=peft_config,
     )
@@ -140,8 +172,15 @@ def train_dpo(
         if x.contrast is not None
     ]
     with training_libraries():
-        work = prepare(task, rows, probes)
+        work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
         result = run(preference_trainer(work, task.settings), work)
         mean_length = answer_length(work.tokenizer, work.rows)
     return replace(result, alarms=displacement(result.curve, task.settings.beta, mean_length))
+
+
+def _pair_work(
+    task: Task[DPOSettings], rows: list[tuple[str, Row]], probes: list[tuple[str, Row]]
+) -> Work:
+    check_reference(task)
+    return prepare(task, rows, probes)

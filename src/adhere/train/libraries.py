@@ -12,12 +12,17 @@ from typing import Any
 
 from adhere.errors import EngineError, MissingExtraError
 
+LIBRARIES = ("accelerate", "datasets", "peft", "torch", "transformers", "trl")
 _TILE = 4096
 """Tokens of the vocabulary whose logits are taken at a time; TRL takes 32768."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Options of glibc's mallopt (malloc.h): what is kept, and what comes from the kernel each time."""
 _LARGEST_MMAP_THRESHOLD = 32 << 20
 """Bytes; of itself glibc goes up to here, and with the other to twice that (mallopt(3))."""
+
+
+def missing_library(name: str) -> MissingExtraError:
+    return MissingExtraError(f"Training needs the package '{name}'; pip install 'adhere[train]'.")
 
 
 @contextmanager
@@ -31,12 +36,10 @@ def training_libraries() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            for name in ("accelerate", "datasets", "peft", "torch", "transformers", "trl"):
+            for name in LIBRARIES:
                 importlib.import_module(name)
         except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"Training needs the package '{error.name}'; pip install 'adhere[train]'."
-            ) from error
+            raise missing_library(str(error.name)) from error
         import torch
 
         _silence()

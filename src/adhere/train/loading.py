@@ -1,10 +1,12 @@
 """The tokenizer, the model and the adapter that are trained."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from adhere.errors import EngineError, InputError, MissingExtraError
+from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
+from adhere.processes import is_sharded
 from adhere.settings import TrainSettings
 
 _SHORT = 256
@@ -30,18 +32,24 @@ def load_tokenizer(model: Path) -> Any:
     return tokenizer
 
 
-def check_tuning(tuning: str) -> None:
-    """Raise EngineError or MissingExtraError where this machine cannot tune in this way."""
+def tuning_problems(tuning: str) -> Iterator[AdhereError]:
+    """What this machine lacks to tune in this way."""
     if tuning != "qlora":
         return
     import torch
 
     if not torch.cuda.is_available():
-        raise EngineError("tuning = 'qlora' needs a CUDA GPU, and there is none; take 'lora'.")
+        yield EngineError("tuning = 'qlora' needs a CUDA GPU, and there is none; take 'lora'.")
     if find_spec("bitsandbytes") is None:
-        raise MissingExtraError(
+        yield MissingExtraError(
             "tuning = 'qlora' needs the package 'bitsandbytes'; pip install 'adhere[qlora]'."
         )
+
+
+def check_tuning(tuning: str) -> None:
+    """Raise EngineError or MissingExtraError where this machine cannot tune in this way."""
+    for problem in tuning_problems(tuning):
+        raise problem
 
 
 def load_policy(
@@ -88,7 +96,11 @@ def load_model(model: Path, longest: int, tuning: str = "lora") -> Any:
 
 
 def _four_bits() -> Any:
-    """As in QLoRA (Dettmers et al. 2023, arXiv 2305.14314): NF4, its constants quantised too."""
+    """As in QLoRA (Dettmers et al. 2023, arXiv 2305.14314): NF4, its constants quantised too.
+
+    FSDP spreads floating-point weights only, so for it the 4-bit ones are stored as such
+    (bitsandbytes, "FSDP-QLoRA").
+    """
     import torch
     from transformers import BitsAndBytesConfig
 
@@ -97,6 +109,7 @@ def _four_bits() -> Any:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_quant_storage=torch.bfloat16 if is_sharded() else torch.uint8,
     )
 
 

@@ -10,8 +10,9 @@
                  inputs and outputs of its layers too: 2 bytes a token for each of them in
                  bfloat16, 8 in float32
 
-The logits are not in it: TRL computes them in tiles. The estimate is good within a factor
-of two: SmolLM2-135M is measured in tests/test_train_memory.py.
+Of several processes each has its share of the rows, and under FSDP of weights and training too.
+The logits are not in it: TRL computes them in tiles. The estimate is good within a factor of
+two: SmolLM2-135M is measured in tests/test_train_memory.py.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from adhere.errors import EngineError
+from adhere.processes import count_here, is_sharded, process_count
 from adhere.settings import TrainSettings
 
 MARGIN = 2.0
@@ -99,6 +101,16 @@ def needed(
     )
 
 
+def of_each(need: Needed, processes: int, *, sharded: bool) -> Needed:
+    """Bytes in each of several processes, which share the rows, and if `sharded` the weights."""
+    holders = processes if sharded else 1
+    return Needed(
+        weights=need.weights / holders,
+        training=need.training / holders,
+        activations=need.activations / processes,
+    )
+
+
 def check_memory(
     stage: str, model: Path, settings: TrainSettings, longest: int, answers: int, bf16: bool
 ) -> str | None:
@@ -109,12 +121,14 @@ def check_memory(
     """
     import torch
 
-    need = needed(shape_of(model), settings, longest, answers, bf16=bf16)
+    whole = needed(shape_of(model), settings, longest, answers, bf16=bf16)
+    need = of_each(whole, process_count(), sharded=is_sharded())
     free = free_bytes(torch)
+    each = f" in each of {process_count()} processes" if process_count() > 1 else ""
     said = (
-        f"{stage}: training needs about {_words(need.total)} of memory ({_words(need.weights)} "
-        f"weights, {_words(need.training)} training, {_words(need.activations)} activations), "
-        f"and {_words(free)} are free"
+        f"{stage}: training needs about {_words(need.total)} of memory{each} "
+        f"({_words(need.weights)} weights, {_words(need.training)} training, "
+        f"{_words(need.activations)} activations), and {_words(free)} are free"
     )
     if need.total > MARGIN * free:
         remedies = "lower batch_size or max_length, take a smaller student"
@@ -124,12 +138,12 @@ def check_memory(
 
 
 def free_bytes(torch: Any) -> int:
-    """Of the GPU where there is one, else of this machine."""
+    """Of this process's GPU where there is one, else its share of this machine."""
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0]
     import psutil
 
-    return psutil.virtual_memory().available
+    return psutil.virtual_memory().available // count_here()
 
 
 def _words(count: float) -> str:

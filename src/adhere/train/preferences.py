@@ -4,13 +4,16 @@ TRL 1.16 also has ORPO, and SimPO inside CPO, but only in `trl.experimental`, wh
 anything may change or go with any release; they are left out until they leave it.
 """
 
+from functools import partial
 from typing import Any
 
+from adhere.errors import InputError
+from adhere.processes import in_all, is_sharded
 from adhere.settings import DPOSettings
 from adhere.store import content_key
 from adhere.train.loading import load_policy
 from adhere.train.rows import Row, dataset
-from adhere.train.session import Work, arguments
+from adhere.train.session import Task, Work, arguments, one_gpu
 
 
 def preference_trainer(work: Work, settings: DPOSettings) -> Any:
@@ -18,12 +21,15 @@ def preference_trainer(work: Work, settings: DPOSettings) -> Any:
 
     `peft_config` is None for a loaded adapter: only then does TRL take a copy of that
     adapter as the reference, and not the model without adapters. Every reference
-    log-likelihood is computed here, before the first step.
+    log-likelihood is computed here, before the first step; but under FSDP at each step,
+    since the weights are not spread yet (TRL 1.16, its issue 6470).
     """
     task = work.task
-    policy, peft_config = load_policy(task.model, task.adapter, settings, work.longest)
+    policy, peft_config = in_all(
+        partial(load_policy, task.model, task.adapter, settings, work.longest)
+    )
     told = arguments(work, policy)
-    told |= {"beta": settings.beta, "precompute_ref_log_probs": True}
+    told |= {"beta": settings.beta, "precompute_ref_log_probs": not is_sharded()}
     shared = {"processing_class": work.tokenizer, "peft_config": peft_config}
     if settings.method == "kto":
         return _kto(work, policy, settings, told, shared)
@@ -32,11 +38,24 @@ def preference_trainer(work: Work, settings: DPOSettings) -> Any:
 
     return DPOTrainer(
         policy,
-        args=DPOConfig(**told, **_loss(settings)),
-        train_dataset=dataset(work.rows),
-        eval_dataset=dataset(work.held_out),
+        args=one_gpu(DPOConfig(**told, **_loss(settings)), task.progress),
+        train_dataset=dataset(work.rows, work.checkpoints / "rows"),
+        eval_dataset=dataset(work.held_out, work.checkpoints / "held-out"),
         **shared,
     )
+
+
+def check_reference(task: Task[DPOSettings]) -> None:
+    """Raise InputError where TRL would take another model than the starting one as reference.
+
+    Under FSDP it loads the reference of full tuning from the model's folder, and an
+    adapter that was merged into the starting model is not in there.
+    """
+    if is_sharded() and task.adapter and task.settings.tuning == "full":
+        raise InputError(
+            f"{task.stage}: under FSDP, full tuning cannot go on from an adapter. Tune the stage "
+            "before it in full too, take tuning = 'lora', or leave FSDP out of the launch."
+        )
 
 
 def _loss(settings: DPOSettings) -> dict[str, Any]:
@@ -59,15 +78,15 @@ def _kto(
     from trl.trainer.kto_trainer import KTOTrainer
 
     told |= {
-        "per_device_train_batch_size": 2 * settings.batch_size,
-        "per_device_eval_batch_size": 2 * settings.batch_size,
+        "per_device_train_batch_size": 2 * work.batch,
+        "per_device_eval_batch_size": 2 * work.batch,
         "train_sampling_strategy": "sequential",
     }
     return KTOTrainer(
         policy,
-        args=KTOConfig(**told),
-        train_dataset=dataset(unpaired(work.rows, settings.seed)),
-        eval_dataset=dataset(unpaired(work.held_out, settings.seed)),
+        args=one_gpu(KTOConfig(**told), work.task.progress),
+        train_dataset=dataset(unpaired(work.rows, settings.seed), work.checkpoints / "rows"),
+        eval_dataset=dataset(unpaired(work.held_out, settings.seed), work.checkpoints / "held-out"),
         **shared,
     )
 

@@ -1,9 +1,13 @@
 """Rows as TRL reads them, and which of them can be learned whole."""
 
+from functools import partial
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
+from adhere.processes import from_first
 from adhere.records import Dropped
+from adhere.store import fresh_folder
 
 Row = dict[str, Any]
 """A conversation: `prompt`, and `completion` or `chosen` and `rejected`, lists of messages."""
@@ -16,11 +20,26 @@ def answer_row(question: str, **answers: str) -> Row:
     return {"prompt": [{"role": "user", "content": question}], **replies}
 
 
-def dataset(rows: list[Row]) -> Any:
-    """The rows as a `datasets.Dataset`; None when there are none."""
+def dataset(rows: list[Row], folder: Path) -> Any:
+    """The rows as a `datasets.Dataset` in a folder of all processes; None when there are none.
+
+    Beside its files TRL keeps the reference's log-likelihoods; for rows in memory, each
+    process would look for them in a place of its own. A resumed training finds them there.
+    """
+    from datasets import load_from_disk
+
+    if not rows:
+        return None
+    from_first(partial(_write, rows, folder))
+    return load_from_disk(folder)
+
+
+def _write(rows: list[Row], folder: Path) -> None:
     from datasets import Dataset
 
-    return Dataset.from_list(rows) if rows else None
+    if not folder.exists():
+        with fresh_folder(folder) as fresh:
+            Dataset.from_list(rows).save_to_disk(fresh)
 
 
 def fit(

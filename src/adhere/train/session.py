@@ -5,18 +5,28 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from adhere.errors import EngineError, InputError
+from adhere.processes import (
+    from_first,
+    in_all,
+    is_first,
+    is_sharded,
+    process_count,
+    wait_for_all,
+)
 from adhere.progress import Progress
 from adhere.records import Dropped, record_id
 from adhere.settings import TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train import loading
+from adhere.train.checkpoints import LAST_GOOD, keep_last_good, last_checkpoint, step_of
 from adhere.train.memory import LARGE, check_memory
 from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
@@ -26,8 +36,6 @@ HELD_OUT = 16
 PATIENCE = 2
 """Held-out losses in a row, each a tenth of the training after the last, that may be no better
 than the best before early stopping ends it. The bound is ours."""
-LAST_GOOD = "last-good"
-"""Folder of the last good checkpoint of a training that has diverged."""
 
 _METRICS = (
     "loss",
@@ -104,13 +112,13 @@ class Work:
     held_out: list[Row]
     dropped: list[Dropped]
     tokenizer: Any
-    resume: Path | None
+    batch: int
+    """Rows of a step that fall to one process."""
+    checkpoints: Path
+    """One folder for all processes."""
+    resume: Path | None = None
     """The checkpoint to go on from."""
     started: float = field(default_factory=time.monotonic)
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.task.folder / "checkpoints"
 
     @property
     def longest(self) -> int:
@@ -150,23 +158,21 @@ def begin(
     held_out: list[Row],
     dropped: list[Dropped],
 ) -> Work:
-    """The work, and where it was left; raises EngineError where memory will not hold it.
+    """The work; raises EngineError where memory will not hold it, and as `rows_each` does.
 
     With early stopping, some of the rows are held out instead of `held_out`.
     """
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
-    key = task.key(rows, held_out)
     work = Work(
         task=task,
         rows=rows,
         held_out=held_out,
         dropped=dropped,
         tokenizer=tokenizer,
-        resume=last_checkpoint(task.folder / "checkpoints", key),
+        batch=rows_each(task.settings.batch_size),
+        checkpoints=task.folder / "checkpoints",
     )
-    if work.resume:
-        task.progress.note(f"{task.stage}: resumed from step {_step(work.resume)}.")
     tight = check_memory(
         task.stage,
         task.model,
@@ -178,6 +184,26 @@ def begin(
     if tight:
         task.progress.note(tight)
     return work
+
+
+def start(make: Callable[[], Work]) -> Work:
+    """The work that each process prepares, and where the first of them left it."""
+    work = in_all(make)
+    work = replace(work, **from_first(partial(_left, work)))
+    if work.resume:
+        work.task.progress.note(f"{work.task.stage}: resumed from step {step_of(work.resume)}.")
+    return work
+
+
+def _left(work: Work) -> dict[str, Any]:
+    """What all processes must have alike: were one row another, they would wait for ever."""
+    key = work.task.key(work.rows, work.held_out)
+    return {
+        "rows": work.rows,
+        "held_out": work.held_out,
+        "checkpoints": work.checkpoints,
+        "resume": last_checkpoint(work.checkpoints, key),
+    }
 
 
 def hold_back(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
@@ -209,8 +235,8 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
         "max_grad_norm": 1.0,
-        "per_device_train_batch_size": settings.batch_size,
-        "per_device_eval_batch_size": settings.batch_size,
+        "per_device_train_batch_size": work.batch,
+        "per_device_eval_batch_size": work.batch,
         "train_sampling_strategy": "group_by_length",
         "remove_unused_columns": False,  # else `length` is removed before rows are grouped by it
         "max_length": None,  # all rows fit; nothing may be cut
@@ -235,7 +261,35 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "run_name": f"{task.folder.parent.name}-{task.stage}",
         "project": "adhere",
         "disable_tqdm": True,
+        "log_level_replica": "error",  # as that of the first process
+        "ddp_find_unused_parameters": False,  # every trained weight is used in every step
     }
+
+
+def one_gpu(config: Any, progress: Progress) -> Any:
+    """TRL's configuration, for the first GPU alone where several are visible to one process.
+
+    The trainer would lay copies of the model on all of them, which TRL refuses.
+    """
+    if config.n_gpu > 1:
+        progress.note(
+            f"{config.n_gpu} GPUs are visible, and this training takes the first; started by "
+            "`accelerate launch`, it takes them all (docs/training.md)."
+        )
+        count = "_n_gpu"  # the trainer itself sets it so for a model that is spread over GPUs
+        setattr(config, count, 1)
+    return config
+
+
+def rows_each(batch_size: int) -> int:
+    """The rows of a step that fall to one process; InputError where they cannot be shared out."""
+    each, over = divmod(batch_size, process_count())
+    if over:
+        raise InputError(
+            f"batch_size = {batch_size} cannot be shared by {process_count()} processes; "
+            "make it a multiple."
+        )
+    return each
 
 
 def run(trainer: Any, work: Work) -> TrainingResult:
@@ -248,9 +302,8 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
     task = work.task
-    page = preview(
-        task.stage, trainer.train_dataset, work.tokenizer, work.dropped, len(work.held_out)
-    )
+    rows, held_out = trainer.train_dataset, len(work.held_out)
+    page = in_all(partial(preview, task.stage, rows, work.tokenizer, work.dropped, held_out))
     (task.folder / "rows.md").write_text(page, encoding="utf-8")
     shutil.rmtree(task.folder / LAST_GOOD, ignore_errors=True)
     trainer.remove_callback(PrinterCallback)
@@ -267,12 +320,15 @@ def run(trainer: Any, work: Work) -> TrainingResult:
             trainer.add_callback(watch)
             trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
     except _DivergedError as error:
-        raise EngineError(f"{error} {keep_last_good(task.folder)}") from error
-    _save(trainer.model, work)
+        said = str(error)  # at the same step in all processes: the loss is that of all rows
+        from_first(lambda: _give_up(said, task.folder))
+    _save(trainer, work)
     curve = _curve(trainer.state.log_history)
     lines = [json.dumps(point) + "\n" for point in curve]
     (task.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
-    shutil.rmtree(work.checkpoints)
+    wait_for_all()
+    if is_first():
+        shutil.rmtree(work.checkpoints)
     return TrainingResult(
         rows=len(work.rows),
         dropped=work.dropped,
@@ -288,38 +344,27 @@ class _DivergedError(Exception):
     """The loss is no number any more."""
 
 
-def keep_last_good(folder: Path) -> str:
-    """Put the newest checkpoint without broken weights aside; say where, and how to go on.
-
-    The other checkpoints may hold what has broken, and are removed.
-    """
-    checkpoints = folder / "checkpoints"
-    good = [path for path in _whole_checkpoints(checkpoints) if _is_finite(path)]
-    kept = "No checkpoint was saved before that."
-    if good:
-        newest = max(good, key=_step)
-        newest.replace(folder / LAST_GOOD)
-        kept = f"What it was at step {_step(newest)} is kept in {folder / LAST_GOOD}."
-    shutil.rmtree(checkpoints)
-    return f"{kept} Lower the learning rate and start again."
+def _give_up(said: str, folder: Path) -> NoReturn:
+    raise EngineError(f"{said} {keep_last_good(folder)}")
 
 
-def _is_finite(checkpoint: Path) -> bool:
-    import torch
-    from safetensors.torch import load_file
-
-    weights = [load_file(path) for path in checkpoint.glob("*.safetensors")]
-    return all(torch.isfinite(tensor).all() for part in weights for tensor in part.values())
-
-
-def _save(model: Any, work: Work) -> None:
-    if not hasattr(model, "peft_config"):
-        model.save_pretrained(work.task.folder / "model")
-        work.tokenizer.save_pretrained(work.task.folder / "model")
+def _save(trainer: Any, work: Work) -> None:
+    """Written by the first process; where the weights are spread over several, all give theirs."""
+    model, folder = trainer.model, work.task.folder
+    whole = trainer.accelerator.get_state_dict(model) if is_sharded() else None
+    if not is_first():
         return
-    adapter = work.task.folder / "adapter"
-    model.save_pretrained(adapter, selected_adapters=["default"], save_embedding_layers=False)
-    (adapter / "README.md").unlink()  # an empty form; the report writes the model card
+    if not hasattr(model, "peft_config"):
+        model.save_pretrained(folder / "model", state_dict=whole)
+        work.tokenizer.save_pretrained(folder / "model")
+        return
+    model.save_pretrained(
+        folder / "adapter",
+        state_dict=whole,
+        selected_adapters=["default"],
+        save_embedding_layers=False,
+    )
+    (folder / "adapter" / "README.md").unlink()  # an empty form; the report writes the model card
 
 
 def _watch(stage: str, progress: Progress) -> Any:
@@ -337,8 +382,12 @@ def _watch(stage: str, progress: Progress) -> Any:
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             # Grouping by length draws from the global random state, which is another one after
             # a resume: rows would come twice or never. So each epoch's order has its own seed.
-            sampler = given["train_dataloader"].batch_sampler.sampler
+            batches = given["train_dataloader"].batch_sampler
+            batches = getattr(batches, "batch_sampler", batches)  # one of several processes' share
+            sampler = batches.sampler
             sampler.generator = torch.Generator().manual_seed(args.seed + int(state.epoch or 0))
+            # Several processes deal its order out among them: let it be that of one process.
+            sampler.batch_size = args.train_batch_size * args.world_size
 
         def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             next(self.ticks, None)
@@ -360,33 +409,6 @@ def _watch(stage: str, progress: Progress) -> Any:
 
 def _ticks(progress: Progress, what: str, total: int) -> Generator[int]:
     yield from progress.track(range(total), what, total)
-
-
-def last_checkpoint(checkpoints: Path, key: str) -> Path | None:
-    """The newest whole checkpoint of the work of this `key`; those of other work are removed."""
-    stamp = checkpoints / "key"
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != key:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        checkpoints.mkdir(parents=True)
-        stamp.write_text(key, encoding="utf-8")
-    return max(_whole_checkpoints(checkpoints), key=_step, default=None)
-
-
-def _whole_checkpoints(checkpoints: Path) -> list[Path]:
-    return [path for path in checkpoints.glob("checkpoint-*") if _is_whole(path)]
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """The trainer writes its state last: a checkpoint cut short has none that can be read."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def _curve(history: list[dict[str, Any]]) -> list[dict[str, float]]:

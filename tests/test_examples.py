@@ -1,0 +1,78 @@
+"""The run files under `examples/` are whole, without a GPU and without a network."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Said, adhere
+
+from adhere import forecast
+from adhere.settings import RunSettings
+from adhere.stages import STAGES
+from adhere.train import loading
+
+ROOT = Path(__file__).parent.parent
+RUN_FILES = sorted((ROOT / "examples").rglob("*.toml"))
+MISTRAL = ROOT / "examples" / "mistral-7b" / "run.toml"
+
+
+@pytest.fixture(autouse=True)
+def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network, no GPU, no weights, no package for 4 bits; and the repository's top folder."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("a dry run asks nobody")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    monkeypatch.setattr(forecast, "is_here", lambda name: False)
+    monkeypatch.chdir(ROOT)
+
+
+def dry_run(file: Path, folder: Path, *flags: str) -> Said:
+    said = adhere("run", str(file), "--out", str(folder), "--dry-run", *flags)
+    assert said.code == 0, said.err
+    assert not folder.exists()
+    return said
+
+
+@pytest.mark.parametrize("file", RUN_FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_a_run_file_is_whole(file: Path, tmp_path: Path) -> None:
+    said = dry_run(file, tmp_path / "run")
+    for name in STAGES:
+        assert f" {name} " in said.out
+
+
+def test_the_papers_set_up_is_whole_and_says_what_this_machine_lacks(tmp_path: Path) -> None:
+    chosen = RunSettings.read(MISTRAL)
+    assert chosen.sft.tuning == chosen.dpo.tuning == "qlora"
+    said = dry_run(MISTRAL, tmp_path / "run").out
+    assert said.split("┘")[1].splitlines()[1:] == [
+        "The times are those of the models that come by default; yours will differ.",
+        "This machine cannot do it:",
+        "- tuning = 'qlora' needs a CUDA GPU, and there is none; take 'lora'.",
+        "- tuning = 'qlora' needs the package 'bitsandbytes'; pip install 'adhere[qlora]'.",
+        "When it starts:",
+        "- http://localhost:8000/v1#teacher must answer; it was not asked now.",
+        "- mistralai/Mistral-7B-Instruct-v0.3 is not on this machine, and will be fetched.",
+        "- all-minilm-l6-v2 is not on this machine, and will be fetched.",
+    ]
+
+
+def test_what_is_there_is_not_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast, "is_here", lambda name: True)
+    said = dry_run(ROOT / "examples" / "code-of-conduct.md", tmp_path / "run").out
+    assert said.endswith("┘\n")
+    said = dry_run(MISTRAL, tmp_path / "run", "--sft.tuning=lora", "--dpo.tuning=lora").out
+    assert "cannot" not in said
+
+
+def test_all_that_is_lacking_is_said_at_once(tmp_path: Path) -> None:
+    flags = ["--sft.general=none.jsonl", "--tracking.report-to=mlflow"]
+    said = dry_run(MISTRAL, tmp_path / "run", *flags).out
+    for lacking in ("CUDA", "bitsandbytes", "none.jsonl: not there", "pip install mlflow"):
+        assert lacking in said
