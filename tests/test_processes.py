@@ -344,6 +344,7 @@ def begun(tiny_student: Path, tmp_path: Path) -> Path:
                 "student": str(tiny_student),
                 "embedder": str(tiny_student),
             },
+            "midtrain": {"enabled": False},
             "sft": training,
             "dpo": training,
         },
@@ -362,18 +363,18 @@ def begun(tiny_student: Path, tmp_path: Path) -> Path:
 SHARED: tuple[tuple[str, list[str], list[str], float], ...] = (
     ("sft", [], ["loss", "eval_loss"], 1e-4),
     ("dpo", ["--dpo.method=dpo"], ["loss", "eval_loss", "rewards/margins"], 1e-4),
-    ("dpo-alone", ["--dpo.method=dpo+nll"], ["loss"], 0.03),
+    ("dpo-alone", ["--dpo.method=dpo+nll"], ["loss"], 0.05),
 )
 """Stages, their flags, and how near to one process's two must come in what. TRL takes the
 likelihood in `dpo+nll` as a mean over the tokens of each process, and the mean of such means
-is not that over all tokens where processes have answers of other lengths: here 2 % off."""
+is not that over all tokens where processes have answers of other lengths: here up to 3 % off."""
 
 COMMANDS = """
 import sys
 from adhere.cli import main
-from adhere.train import session
+from adhere.train import loading
 
-session.has_bfloat16 = lambda: False  # float32 can be compared
+loading.has_bfloat16 = lambda: False  # float32 can be compared
 {first}
 for command in {commands!r}:
     sys.argv = ["adhere", *command]
@@ -457,7 +458,7 @@ def test_two_processes_train_what_one_process_trains(
     assert "Warning" not in said.err
     assert said.err.count("sft: resumed from step ") == 1
 
-    monkeypatch.setattr(session, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(loading, "has_bfloat16", lambda: False)
     assert "sft: resumed from step " in adhere("sft", str(elsewhere)).err  # by one process
     assert curve(elsewhere / "sft", "loss") == pytest.approx(curve(begun / "sft", "loss"), rel=1e-4)
     for stage, flags, names, tolerance in SHARED:

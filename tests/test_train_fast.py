@@ -62,7 +62,7 @@ def by_trl(stage: str, model: Path, adapter: Path, folder: Path) -> list[dict[st
         made: Any = trainer(
             loading.load_adapter(policy, adapter),
             args=config(**told),
-            train_dataset=dataset(rows),
+            train_dataset=dataset(rows, folder / "rows"),
             processing_class=AutoTokenizer.from_pretrained(model),
         )
         made.train()
