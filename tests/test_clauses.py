@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adhere.clauses import candidates, extract_clauses, read_value
+from adhere.engines.base import Engine
+from adhere.engines.scripted import ScriptedEngine
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
 from adhere.records import Clause, Document, Dropped, Passage, Polarity, record_id
@@ -188,6 +190,100 @@ def test_a_chatting_teacher_may_put_it_in_its_own_words() -> None:
     [clause] = clauses
     assert clause.statement == "Be kind to everyone."
     assert clause.origin.prompt.startswith("value.chat@")
+
+
+NO_CHEESE = [
+    (r"cheese.*Yes\Z", -3.0),
+    (r"cheese.*No\Z", -0.5),
+    (r"Yes\Z", -0.5),
+    (r"No\Z", -3.0),
+]
+"""A teacher who finds that a statement follows from any text, unless it speaks of cheese."""
+
+
+def weighed(
+    engine: Engine, text: str, least: float = 0.0
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """The statements of the clauses; the place and detail of those that do not follow."""
+    teacher = Teacher(engine, Prompts(style="chat"), NoProgress())
+    clauses, dropped = extract_clauses(
+        [document(text)], [passage(text)], teacher, ClausesSettings(min_support=least)
+    )
+    said = [drop for drop in dropped if drop.reason == "not supported by its span"]
+    return [one.statement for one in clauses], [(drop.record_id, drop.detail) for drop in said]
+
+
+@pytest.mark.parametrize(
+    ("wording", "least", "problem"),
+    [
+        ("Be kind to everyone.", 0.0, None),
+        ("Be kind to everyone.", 2.5, None),
+        ("Be kind to everyone.", 2.6, "leaning 2.50, clauses.min_support 2.60"),
+        ("Buy cheese.", 0.0, "leaning -2.50, clauses.min_support 0.00"),
+        ("Buy cheese.", -2.5, None),
+        ("You may be kind.", 0.0, "the sentence comes to required, the statement to permitted"),
+    ],
+)
+def test_a_rewriting_that_does_not_follow_is_dropped_aloud(
+    wording: str, least: float, problem: str | None
+) -> None:
+    text = "Kindness is a duty here."
+    engine = ScriptedEngine([(".", f"you must | {wording}")], scores=NO_CHEESE)
+    statements, dropped = weighed(engine, text, least)
+    assert statements == ([] if problem else [wording])
+    assert dropped == ([(f"p0:0-{len(text)}", f"{problem}: {wording}")] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("value", "is_echo"),
+    [
+        ("looking after someone who is left alone, even when your own shift is over", True),
+        ("looking after someone who is left alone", False),
+    ],
+)
+def test_a_worked_example_of_the_prompt_is_not_what_a_story_shows(
+    value: str, is_echo: bool
+) -> None:
+    assert value in Prompts().bare("implied")
+    clauses, dropped = extract(
+        [passage(STORY)],
+        lambda prompt: value if prompt.endswith("It values:") else "nothing is asked",
+    )
+    assert [clause.statement for clause in clauses] == ([] if is_echo else [value])
+    echoes = [drop for drop in dropped if drop.reason == "echo of a worked example"]
+    assert [(drop.record_id, drop.detail) for drop in echoes] == (
+        [("p0", value)] if is_echo else []
+    )
+
+
+def test_a_statement_is_weighed_with_its_own_text_once_for_each_word() -> None:
+    engine = FakeEngine("teacher", lambda prompt: "you must | Be kind.")
+    weighed(engine, "Kindness is a duty here. The sea is grey.")
+    asked = [(request.prefix + request.prompt, request.answer) for request in engine.scored]
+    assert sorted(answer for _, answer in asked) == [" No", " No", " Yes", " Yes"]
+    for one, other in ("Kindness is", "The sea"), ("The sea", "Kindness is"):
+        assert sum(one in prompt and other not in prompt for prompt, _ in asked) == 2
+
+
+def test_what_could_not_be_scored_is_dropped_aloud() -> None:
+    engine = FakeEngine("teacher", lambda prompt: "you must | Be kind.")
+    engine.unscorable = "yes"
+    statements, dropped = weighed(engine, "Kindness is a duty here.")
+    assert not statements
+    assert dropped == [("p0:0-24", "could not be scored: Be kind.")]
+
+
+def test_the_texts_own_words_cost_no_request() -> None:
+    engine = FakeEngine("teacher", lambda prompt: "you must")
+    text = "Nobody may:\n- sell cheese;"
+    assert weighed(engine, text) == (["Nobody may: sell cheese;"], [])
+    assert not engine.scored
+
+
+def test_what_a_story_shows_is_not_weighed() -> None:
+    engine = FakeEngine("teacher", lambda prompt: "honesty" if "values" in prompt else "nothing")
+    assert weighed(engine, STORY) == (["honesty"], [])
+    assert not engine.scored
 
 
 def test_what_a_story_shows_is_asked_where_nothing_is_said() -> None:

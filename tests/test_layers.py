@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("embedding",),
     ("engines",),
     ("teacher", "grounding", "review", "text_coverage"),
+    ("support",),
     ("readers",),
     ("ingest", "clauses", "conflicts", "generate", "curate", "train", "evaluate", "report"),
     ("bench",),

@@ -12,6 +12,7 @@ from adhere.records import Message, Sampling
 VALUES = {
     "value": {"sentence": "Crew must rest.", "passage": "Crew must rest. The sea is grey."},
     "implied": {"passage": "Ana ran after the tram."},
+    "support": {"text": "Crew must rest.", "statement": "Rest is a duty."},
     "opposite": {"statement": "Crew must rest."},
     "question": {
         "statement": "Crew must rest.",
@@ -34,7 +35,9 @@ VALUES = {
     "retrieved": {"passages": ["One.", "Two."]},
 }
 STYLED = tuple(
-    name for name in VALUES if name not in ("judge_pairwise", "judge_generic", "retrieved")
+    name
+    for name in VALUES
+    if name not in ("support", "judge_pairwise", "judge_generic", "retrieved")
 )
 
 

@@ -3,13 +3,13 @@
 The unit is the sentence, so that every clause has an exact span. The teacher says what
 each sentence comes to (the paper's check for value content, at a finer grain). A weak
 teacher is not trusted to put it in other words: 14 of 98 rewritings of the embedded one
-turned "may" into "must" or the like, so its statement is the sentence itself. Where no
-sentence of a passage asks anything, the teacher is asked what the passage shows that
-it values (docs/decisions.md).
+turned "may" into "must" or the like, so its statement is the sentence itself; another
+teacher's wording must follow from the sentence. Where no sentence of a passage asks
+anything, the teacher is asked what the passage shows that it values (docs/decisions.md).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import cast, get_args
@@ -30,6 +30,7 @@ from adhere.records import (
     record_id,
 )
 from adhere.settings import ClausesSettings
+from adhere.support import Claim, leanings
 from adhere.teacher import Teacher
 from adhere.text import sentence_spans, text_size
 
@@ -66,7 +67,9 @@ def extract_clauses(
     """The clauses of all passages in the order of the text, and what was passed over and why.
 
     A sentence that asks nothing is dropped as "no value content"; so is a passage
-    that neither says nor shows what it values.
+    that neither says nor shows what it values. A sentence put in words that do not
+    follow from it is dropped as "not supported by its span"; raises NoLikelihoodError where
+    there are such words and the teacher's engine cannot score.
     """
     language = {document.id: document.language for document in documents}
     sentences = [
@@ -74,12 +77,49 @@ def extract_clauses(
         for passage in passages
         for sentence in candidates(passage, language[passage.document])
     ]
-    said, dropped = _stated(sentences, language, teacher)
+    read, dropped = _stated(sentences, language, teacher)
+    said, unsupported = supported(read, language, teacher, settings)
     with_clause = {clause.passage for clause in said}
     silent = [passage for passage in passages if passage.id not in with_clause]
     shown, unshown = _implied(silent, teacher)
     capped, over = _cap(distinct([*said, *shown]), settings.max_per_passage)
-    return capped, dropped + unshown + over
+    return capped, dropped + unsupported + unshown + over
+
+
+def supported(
+    read: Mapping[Clause, str],
+    language: Mapping[str, str],
+    teacher: Teacher,
+    settings: ClausesSettings,
+) -> tuple[list[Clause], list[Dropped]]:
+    """The clauses that follow from the sentences that they were read from, and the others.
+
+    A sentence's own words need no proof, and cost no request.
+    """
+    claims = {
+        clause: Claim(clause.statement, text)
+        for clause, text in read.items()
+        if clause.statement != text
+    }
+    found = leanings(claims.values(), teacher) if claims else {}
+    dropped: dict[Clause, Dropped] = {}
+    for clause, claim in claims.items():
+        spoken = language[clause.document]
+        if problem := _unsupported(clause, spoken, found[claim], settings.min_support):
+            place = f"{clause.passage}:{clause.start}-{clause.end}"
+            detail = f"{problem}: {clause.statement}"
+            dropped[clause] = _dropped(place, "not supported by its span", detail)
+    return [clause for clause in read if clause not in dropped], list(dropped.values())
+
+
+def _unsupported(clause: Clause, language: str, leaning: float | None, least: float) -> str:
+    """What speaks against the wording of a clause; empty for nothing."""
+    duty = plain_duty(clause.statement, language)
+    if duty not in (None, clause.polarity):
+        return f"the sentence comes to {clause.polarity}, the statement to {duty}"
+    if leaning is None:
+        return "could not be scored"
+    return f"leaning {leaning:.2f}, clauses.min_support {least:.2f}" if leaning < least else ""
 
 
 def candidates(passage: Passage, language: str) -> list[Sentence]:
@@ -121,7 +161,8 @@ def _stated(
     sentences: Sequence[Sentence],
     language: dict[str, str],
     teacher: Teacher,
-) -> tuple[list[Clause], list[Dropped]]:
+) -> tuple[dict[Clause, str], list[Dropped]]:
+    """The clauses with the sentences that they were read from."""
     sampling = Sampling(max_tokens=96 if teacher.prompts.style == "chat" else 6, stop=("\n",))
     requests = {
         sentence: teacher.prompts.request(
@@ -130,7 +171,7 @@ def _stated(
         for sentence in sentences
     }
     replies = teacher.ask(requests, "clauses: sentences")
-    clauses: list[Clause] = []
+    read: dict[Clause, str] = {}
     dropped: list[Dropped] = []
     for sentence, following in zip(sentences, [*sentences[1:], None], strict=True):
         reply = replies[sentence]
@@ -146,17 +187,16 @@ def _stated(
         if polarity is None:
             dropped.append(_drop(sentence, "no value content", sentence.text))
             continue
-        clauses.append(
-            _clause(
-                sentence.passage,
-                (sentence.start, sentence.end),
-                (sentence.text if cut or not wording else wording, polarity, "explicit"),
-                ("value", requests[sentence]),
-                teacher,
-                _parts(sentence, following, spoken, polarity),
-            )
+        clause = _clause(
+            sentence.passage,
+            (sentence.start, sentence.end),
+            (sentence.text if cut or not wording else wording, polarity, "explicit"),
+            ("value", requests[sentence]),
+            teacher,
+            _parts(sentence, following, spoken, polarity),
         )
-    return clauses, dropped
+        read[clause] = sentence.text
+    return read, dropped
 
 
 def _parts(
@@ -182,6 +222,7 @@ def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause
         for passage in stories
     }
     replies = teacher.ask(requests, "clauses: what is shown")
+    examples = teacher.prompts.bare("implied")
     clauses: list[Clause] = []
     dropped: list[Dropped] = []
     for passage in passages:
@@ -193,6 +234,9 @@ def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause
         if not value or value.lower().startswith(NOTHING):
             detail = passage.text[:80]
             dropped.append(_dropped(passage.id, "passage without value content", detail))
+            continue
+        if f": {value}\n" in examples:
+            dropped.append(_dropped(passage.id, "echo of a worked example", value))
             continue
         clauses.append(
             _clause(

@@ -44,6 +44,9 @@ class ClausesSettings(_Settings):
 
     max_per_passage: Annotated[int, Field(ge=1, le=50)] = 4
     """Keep at most this many clauses of one passage, those with the plainest words first."""
+    min_support: float = 0.0
+    """Least leaning of the teacher to a wording of its own following from its sentence, in nats
+    (docs/decisions.md)."""
     same_act: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Least cosine of two acts for contrary duties to contradict each other (MiniLM's scale)."""
     same_rule: Annotated[float, Field(ge=0, le=1)] = 0.88

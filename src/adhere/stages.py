@@ -370,7 +370,7 @@ STAGES: Mapping[str, Stage] = {
         after=("ingest",),
         settings=(*_TEACHER, "models.embedder", "clauses"),
         work=_clauses,
-        prompts=("value", "implied"),
+        prompts=("value", "implied", "support"),
         reviewed=("clauses",),
     ),
     "generate": Stage(
