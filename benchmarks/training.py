@@ -47,7 +47,7 @@ from adhere.store import read_records
 from adhere.train import Task, train_dpo, train_sft
 from adhere.train.libraries import training_libraries
 from adhere.train.loading import load_tokenizer
-from adhere.train.rows import Row, answer_row, dataset, fit
+from adhere.train.rows import Row, answer_row, fit
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "code-of-conduct.md"
 TARGETS = {"sft": 3.0, "dpo": 2.0}
@@ -154,11 +154,12 @@ def by_adhere(race: Race, folder: Path, turn: Turn) -> None:
 def by_trl(race: Race, folder: Path, turn: Turn) -> None:
     """The script itself, in this process, so that neither side pays for the imports."""
     import torch
+    from datasets import Dataset
     from trl.scripts import dpo, sft
 
     script: Any = sft if race.stage == "sft" else dpo
     data = folder / "data"
-    dataset(race.rows).to_json(data / "train.jsonl")
+    Dataset.from_list(race.rows).to_json(data / "train.jsonl")
     told = {
         "model_name_or_path": race.model,
         "dataset_name": data,
@@ -247,6 +248,7 @@ def take_turn(name: str, race: Race) -> Turn:
 def final_loss(race: Race, adapter: Path) -> float:
     """TRL's loss over all rows, in float32; for DPO relative to the bare model."""
     import torch
+    from datasets import Dataset
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
@@ -258,7 +260,8 @@ def final_loss(race: Race, adapter: Path) -> float:
         trained: Any = PeftModel.from_pretrained(load(), str(adapter)).merge_and_unload()
         told: Any = {"output_dir": folder, "bf16": False, "report_to": "none"}
         told["use_cpu"] = not torch.cuda.is_available()
-        data: Any = {"train_dataset": dataset(race.rows), "eval_dataset": dataset(race.rows)}
+        rows = Dataset.from_list(race.rows)
+        data: Any = {"train_dataset": rows, "eval_dataset": rows}
         data["processing_class"] = AutoTokenizer.from_pretrained(race.model)
         with redirect_stdout(io.StringIO()):
             if race.stage == "sft":
