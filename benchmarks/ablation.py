@@ -29,7 +29,10 @@ from adhere.records import Probe
 from adhere.settings import RunSettings
 
 DATA = ("ingest", "clauses", "generate", "curate")
-TRAININGS = ("midtrain", "sft", "dpo")
+SHARED = ("midtrain", "sft")
+"""Trained once for a seed; trained anew, as out of date, where a recipe has other settings."""
+TRAININGS = (*SHARED, "dpo")
+WITHOUT_TEXT = {"midtrain": {"enabled": False}}
 METRICS = ("reference_nll", "preference_accuracy")
 Values = dict[str, dict[str, float]]
 """Probe id -> metric -> value."""
@@ -51,7 +54,8 @@ RECIPES = (
     Recipe("SFT", system="sft"),
     Recipe("DPO alone", system="dpo"),
     Recipe("SFT + DPO (default)"),
-    Recipe("the text first (midtrain)", settings={"midtrain": {"enabled": True}}),
+    Recipe("SFT, without the text", system="sft", settings=WITHOUT_TEXT),
+    Recipe("SFT + DPO, without the text", settings=WITHOUT_TEXT),
     Recipe("without the likelihood term", settings={"dpo": {"method": "dpo"}}),
     Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
     Recipe("KTO", settings={"dpo": {"method": "kto"}}),
@@ -67,19 +71,21 @@ def trained(run: Path, recipe: Recipe, seed: int, out: Path) -> Bench:
     settings = RunSettings.read(run / "run.toml")
     for changes in ({stage: {"seed": seed} for stage in TRAININGS}, recipe.settings):
         settings = settings.merge(changes, source=str(run))
-    stage = ADAPTERS.get(recipe.system)
-    shared = (*DATA, "sft") if stage == "dpo" and not settings.midtrain.enabled else DATA
-    for name in shared:
-        source = (out / f"SFT-{seed}" if name == "sft" else run) / name
-        if not (folder / name).exists():
+    for name in (*DATA, *SHARED):
+        source = (run if name in DATA else out / f"SFT-{seed}") / name
+        if source.exists() and not (folder / name).exists():
             shutil.copytree(source, folder / name)
     if recipe.pairs:
         shutil.copy(recipe.pairs / "curate/pairs.jsonl", folder / "curate/pairs.jsonl")
     settings.write(folder / "run.toml")
-    progress = ConsoleProgress()
-    if stage:
-        run_stages(folder, settings, progress, TRAININGS if stage == "dpo" else [stage])
-    return Bench(folder, settings, progress)
+    bench = Bench(folder, settings, ConsoleProgress())
+    run_stages(folder, settings, bench.progress, trainings(bench, ADAPTERS.get(recipe.system)))
+    return bench
+
+
+def trainings(bench: Bench, stage: str | None) -> list[str]:
+    """The training stage and those that it goes on from; none for the student as it came."""
+    return [*trainings(bench, bench.before(stage)), stage] if stage else []
 
 
 def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
