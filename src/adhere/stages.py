@@ -273,7 +273,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
     ]
     manifests = [read_manifest(bench.run / name) for name in STAGES if name != "report"]
     aside = "clauses/set_aside.jsonl"  # a run of an earlier version has none
-    curves = {"sft": "sft", "dpo": "dpo", "dpo alone": "dpo-alone", "document-lm": "document-lm"}
+    trainings = [name for name in parents("report", bench.settings) if STAGES[name].resumes]
     write_report(
         ReportData(
             settings=bench.settings,
@@ -291,10 +291,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             summary=json.loads((bench.run / "evaluate/summary.json").read_text(encoding="utf-8")),
             official=_json_or_nothing(bench.run / "evaluate/official.json"),
             manifests=[manifest for manifest in manifests if manifest],
-            curves={
-                name: _json_lines(bench.run / stage / "curve.jsonl")
-                for name, stage in curves.items()
-            },
+            curves={name: _json_lines(bench.run / name / "curve.jsonl") for name in trainings},
         ),
         folder,
     )
@@ -435,7 +432,7 @@ STAGES: Mapping[str, Stage] = {
     ),
     "report": Stage(
         does="everything -> one page",
-        after=(*_DATA, *_TRAINED, "evaluate"),
+        after=(*_DATA, "midtrain", *_TRAINED, "evaluate"),
         settings=(),
         work=_report,
     ),

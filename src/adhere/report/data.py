@@ -65,7 +65,7 @@ class ReportData:
     curves: Mapping[str, Sequence[Mapping[str, Any]]] = field(
         default_factory=dict[str, list[dict[str, Any]]]
     )
-    """Name of a training ("sft", "dpo", "dpo alone") -> its log, one row a logged step."""
+    """Name of a training ("sft", "dpo", "dpo-alone") -> its log, one row a logged step."""
     date: datetime.date = field(default_factory=datetime.date.today)
 
 
