@@ -1,10 +1,25 @@
-"""Print the Markdown tables of the README from finished runs: `results_table.py RUN ...`."""
+"""Print the Markdown tables of finished runs: `results_table.py RUN [RUN ...]`.
+
+Several runs are one experiment: the same data, trained with other seeds. A probe's values
+are then means over the seeds; what a run measured as a whole stands seed by seed.
+"""
 
 import json
 import re
 import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
+from adhere.evaluate.matches import aligned
+from adhere.evaluate.metrics import METRICS, RATES, ProbeScore
+from adhere.evaluate.tables import Table
+from adhere.records import Probe
+from adhere.store import read_records
+
+Row = dict[str, Any]
 COLUMNS = {
     "reference_nll": ("reference NLL ↓", 2, 1.0),
     "preference_accuracy": ("preference accuracy ↑", 0, 100.0),
@@ -14,58 +29,125 @@ COLUMNS = {
 }
 
 
-def cell(value: dict[str, float | None], digits: int, scale: float) -> str:
-    """`value (low to high)`; a metric that was not measured is a dash."""
-    numbers = [value.get(key) for key in ("value", "low", "high")]
+def over_seeds(runs: Sequence[Path]) -> Table:
+    """Every system's values on every probe, averaged over the runs."""
+    probes = [read_records(run / "curate/probes.jsonl", Probe) for run in runs]
+    if any(other != probes[0] for other in probes):
+        sys.exit("These runs do not have the same probes, so they are not seeds of one experiment.")
+    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    for run in runs:
+        for score in read_records(run / "evaluate/scores.jsonl", ProbeScore):
+            found[score.system, score.probe].append(score.values)
+    return Table.of(
+        [
+            (system, probe, {metric: mean(one[metric] for one in values) for metric in values[0]})
+            for (system, probe), values in found.items()
+        ],
+        systems=list(dict.fromkeys(system for system, _ in found)),
+        metrics=METRICS,
+        rates=RATES,
+        cluster_of={probe.id: probe.clause for probe in probes[0]},
+    )
+
+
+def cell(value: Row | None, digits: int, scale: float, *, signed: bool = False) -> str:
+    """`value (low to high)`; what was not measured is a dash."""
+    numbers = [(value or {}).get(key) for key in ("value", "low", "high")]
     if any(number is None for number in numbers):
         return "–"
-    middle, low, high = (f"{number * scale:.{digits}f}" for number in numbers if number is not None)
-    text = f"{middle}{' %' if scale == 100 else ''} ({low} to {high})"
-    return re.sub(r"-(0\.0+)\b", r"\1", text)  # no minus zero
+    form = f"{{:{'+' if signed else ''}.{digits}f}}"
+    middle, low, high = (form.format(number * scale) for number in numbers if number is not None)
+    unit = "" if scale == 1 else " points" if signed else " %"
+    return re.sub(r"[+-](0(?:\.0+)?)(?=[ )]|$)", r"\1", f"{middle}{unit} ({low} to {high})")
 
 
-def table(summary: dict) -> str:
+def systems(table: Table) -> Iterator[str]:
     """Systems by metrics, each value with its 95 % interval."""
-    lines = [
-        "| system | " + " | ".join(title for title, *_ in COLUMNS.values()) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
-    for name, metrics in summary["systems"].items():
+    yield "| system | " + " | ".join(title for title, *_ in COLUMNS.values()) + " |"
+    yield "|---" * (len(COLUMNS) + 1) + "|"
+    for name, measured in table.estimates().items():
         cells = [
-            cell(metrics[metric], digits, scale) if metric in metrics else "–"
+            cell(measured.get(metric), digits, scale)
             for metric, (_, digits, scale) in COLUMNS.items()
         ]
-        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        yield f"| `{name}` | " + " | ".join(cells) + " |"
 
 
-def judgements(summary: dict) -> str:
+def differences(table: Table) -> Iterator[str]:
+    """The aligned system less each other, on the same probes."""
+    ours = aligned(table.systems)
+    rows = {(row["b"], row["metric"]): row for row in table.differences() if row["a"] == ours}
+    yield f"| `{ours}` less | " + " | ".join(title for title, *_ in COLUMNS.values()) + " |"
+    yield "|---" * (len(COLUMNS) + 1) + "|"
+    for other in dict.fromkeys(other for other, _ in rows):
+        cells = [
+            cell(rows.get((other, metric)), digits, scale, signed=True)
+            for metric, (_, digits, scale) in COLUMNS.items()
+        ]
+        yield f"| `{other}` | " + " | ".join(cells) + " |"
+
+
+def judgements(summaries: Sequence[Row]) -> Iterator[str]:
     """What the judges said, or why they were not believed."""
-    lines = []
-    for judge in summary["judges"]:
+    for judge in summaries[0]["judges"]:
         exam = f"{judge['exam_accuracy']:.0%} of {judge['n']} exam pairs"
-        lines.append(
+        yield (
             f"- judge `{judge['name']}`: {exam}, lower bound {judge['low']:.0%}, "
             + ("admitted" if judge["admitted"] else "not admitted")
         )
-    lines += [
-        f"- `{win['a']}` against `{win['b']}` by `{win['judge']}`: {win['rate']:.0%} "
-        f"({win['low']:.0%} to {win['high']:.0%}); {win['wins']} won, {win['ties']} tied, "
-        f"{win['losses']} lost"
-        for win in summary["win_rates"]
+    wins: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for summary in summaries:
+        for win in summary["win_rates"]:
+            rate = f"{win['rate']:.0%} ({win['low']:.0%} to {win['high']:.0%})"
+            wins[win["a"], win["b"], win["judge"]].append(rate)
+    for (a, b, judge), rates in wins.items():
+        yield f"- `{a}` against `{b}` by `{judge}`: {seeds(rates)}"
+
+
+def costs(summaries: Sequence[Row]) -> Iterator[str]:
+    """What is declined that should be answered, and general ability."""
+    for kind in ("permitted", "refusals", "general"):
+        measured = [summary["costs"][kind] for summary in summaries]
+        for system in measured[0].get("systems", {}):
+            for metric in measured[0]["systems"][system]:
+                rates = [cell(one["systems"][system].get(metric), 2, 1.0) for one in measured]
+                yield f"- {kind}, `{system}`, {metric}: {seeds(rates)}"
+
+
+def official(runs: Sequence[Path]) -> Iterator[str]:
+    """Answers that people marked, where the run had such a file."""
+    found = [run / "evaluate/official.json" for run in runs]
+    tables = [json.loads(path.read_text(encoding="utf-8")) for path in found if path.exists()]
+    for system in tables[0]["systems"] if tables else ():
+        rates = [cell(one["systems"][system].get("accuracy"), 0, 100.0) for one in tables]
+        yield f"- `{system}` prefers what people marked as good: {seeds(rates)}"
+    for judge in tables[0]["judges"] if tables else ():
+        yield (
+            f"- judge `{judge['name']}` agrees with people on {judge['exam_accuracy']:.0%} of "
+            f"{judge['n']} pairings, lower bound {judge['low']:.0%}"
+        )
+
+
+def seeds(values: Iterable[str]) -> str:
+    """Equal values once: what was not trained is the same for every seed."""
+    return "; ".join(dict.fromkeys(values))
+
+
+def main(runs: Sequence[Path]) -> None:
+    summaries = [
+        json.loads((run / "evaluate/summary.json").read_text(encoding="utf-8")) for run in runs
     ]
-    return "\n".join(lines)
+    counts = summaries[0]["counts"]
+    print(
+        f"{counts['clauses']['clauses']} clauses, {counts['sft']['rows']} examples, "
+        f"{counts['dpo']['rows']} pairs, {counts['curate']['probes']} probes; "
+        f"{len(runs)} seed{'s' if len(runs) > 1 else ''}\n"
+    )
+    table = over_seeds(runs)
+    for part in (systems(table), differences(table), judgements(summaries), costs(summaries)):
+        print(*part, sep="\n", end="\n\n")
+    print(*official(runs), sep="\n")
 
 
 if __name__ == "__main__":
-    for run in sys.argv[1:]:
-        summary = json.loads(Path(run, "evaluate", "summary.json").read_text(encoding="utf-8"))
-        counts = summary["counts"]
-        manifests = Path(run).glob("*/manifest.json")
-        seconds = sum(json.loads(path.read_text())["seconds"] for path in manifests)
-        print(
-            f"### {run}\n\n{counts['clauses']['clauses']} clauses, "
-            f"{counts['sft']['rows']} examples, {counts['dpo']['rows']} pairs, "
-            f"{counts['curate']['probes']} probes; {seconds / 60:.0f} minutes\n"
-        )
-        print(table(summary), "\n", judgements(summary), sep="\n")
+    main([Path(name) for name in sys.argv[1:]])
