@@ -106,12 +106,18 @@ def judgements(summaries: Sequence[Row]) -> Iterator[str]:
 
 def costs(summaries: Sequence[Row]) -> Iterator[str]:
     """What is declined that should be answered, and general ability."""
-    for kind in ("permitted", "refusals", "general"):
+    for kind, part in (
+        ("permitted", None),
+        ("refusals", "safe"),
+        ("refusals", "unsafe"),
+        ("general", None),
+    ):
         measured = [summary["costs"][kind] for summary in summaries]
-        for system in measured[0].get("systems", {}):
-            for metric in measured[0]["systems"][system]:
-                rates = [cell(one["systems"][system].get(metric), 2, 1.0) for one in measured]
-                yield f"- {kind}, `{system}`, {metric}: {seeds(rates)}"
+        tables = [one.get(part, {}) if part else one for one in measured]
+        for system, metrics in tables[0].get("systems", {}).items():
+            for metric in metrics:
+                rates = [cell(one["systems"][system].get(metric), 2, 1.0) for one in tables]
+                yield f"- {part or kind}, `{system}`, {metric}: {seeds(rates)}"
 
 
 def official(runs: Sequence[Path]) -> Iterator[str]:
