@@ -26,6 +26,7 @@ DOCUMENT = known(
             "question needs the text beside it",
         ),
         ("May I sit down now?", "As this passage says, rest.", "answer speaks of the text"),
+        ("May I sit?", "No. The rule does not mention chairs.", "answer speaks of the text"),
         ("May I sit down now?", "You may. Question: may I row?", "echo of the prompt"),
         ("Can the Night Clinic treat me?", "You may go there.", "echo of the prompt"),
         ("Does the Charter of the Valley hold?", "Yes, it does.", "echo of the prompt"),

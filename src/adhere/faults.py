@@ -14,7 +14,8 @@ PersonalData = Literal["e-mail address", "account or card number", "phone number
 
 _NEEDS_TEXT = re.compile(
     r"\b(?:the|this|that) (?:text|passage|paragraph|sentence|excerpt|statement|above|following)\b"
-    r"|\b(?:this|the given) (?:rule|section|article|clause|document)\b|\baccording to the\b",
+    r"|\b(?:this|the given) (?:rule|section|article|clause|document)\b|\baccording to the\b"
+    r"|\bthe rule (?:only|does(?: not|n't))\b",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
