@@ -4,10 +4,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from adhere.bench import Bench
+from adhere.bench import ADAPTERS, Bench
 from adhere.evaluate import Evaluation, Material, evaluate
 from adhere.evaluate.costs import general, permitted_denied, refusals
 from adhere.evaluate.extras import Extras, read_extras
+from adhere.evaluate.harness import harness
 from adhere.evaluate.matches import Panel, aligned
 from adhere.evaluate.metrics import provenance
 from adhere.evaluate.official import Official, without_leaks
@@ -94,6 +95,9 @@ def _costs(
         "general": general(systems, extras.instructions, progress),
     }
     rows = {name: cost.row for name, cost in found.items()}
+    if extras.tasks:
+        students = {system.name: bench.trained(ADAPTERS.get(system.name)) for system in systems}
+        rows["harness"] = harness(students, extras.tasks, progress)
     return rows | {"detector": asdict(exam())}, [
         drop for cost in found.values() for drop in cost.dropped
     ]

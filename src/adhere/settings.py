@@ -201,6 +201,8 @@ class EvaluateSettings(_Settings):
     """A file of prompts that should be answered or declined, in the layout of XSTest."""
     instructions: str | None = None
     """A file of general instructions with good answers, instead of adhere's own."""
+    harness: str | None = None
+    """A folder of lm-evaluation-harness tasks that base and the aligned model are asked too."""
     retrieved: Annotated[int, Field(ge=1)] | None = None
     """Passages that `+rag` systems read; chosen on training questions where it is not given."""
     judges: tuple[str, ...] = ()

@@ -428,7 +428,12 @@ STAGES: Mapping[str, Stage] = {
         settings=("models", "evaluate"),
         work=_evaluate,
         prompts=("judge_pairwise", "judge_pointwise", "judge_generic", "retrieved"),
-        files=("evaluate.pairs", "evaluate.refusals", "evaluate.instructions"),
+        files=(
+            "evaluate.pairs",
+            "evaluate.refusals",
+            "evaluate.instructions",
+            "evaluate.harness",
+        ),
     ),
     "report": Stage(
         does="everything -> one page",

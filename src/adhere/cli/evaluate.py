@@ -24,6 +24,7 @@ def evaluate(
     pairs: Path | None = None,
     refusals: Path | None = None,
     instructions: Path | None = None,
+    harness: Path | None = None,
     settings: Flags = None,
     again: Flag = False,
     quiet: Quiet = False,
@@ -44,6 +45,8 @@ def evaluate(
         Prompts to answer or to decline, in the layout of XSTest (CSV: prompt, label, type).
     instructions
         General instructions with good answers (JSONL: question, answer), instead of adhere's.
+    harness
+        Folder of lm-evaluation-harness tasks (YAML) that are asked too (docs/evaluation.md).
     again
         Do it even though it is up to date.
     quiet
@@ -53,7 +56,12 @@ def evaluate(
         from adhere.evaluate.extras import read_extras
         from adhere.ladder import check_systems
 
-        files = {"pairs": pairs, "refusals": refusals, "instructions": instructions}
+        files = {
+            "pairs": pairs,
+            "refusals": refusals,
+            "instructions": instructions,
+            "harness": harness,
+        }
         given: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
         found = merged(saved(run), settings)
         found = found.merge({"evaluate": given | {"systems": named(system)}}, "flags")

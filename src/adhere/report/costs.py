@@ -36,9 +36,22 @@ def cost_rows(summary: Mapping[str, Any]) -> list[CostRow]:
     )
     found = {**costs, "safe": refusals.get("safe"), "unsafe": refusals.get("unsafe")}
     rows = [_row(what, metric, found[key], ours) for what, metric, key in kinds if found.get(key)]
+    rows += [
+        _row(f"Task {task} of lm-evaluation-harness: {metric.label}", metric, part, ours)
+        for task, part in costs.get("harness", {}).get("tasks", {}).items()
+        for metric in _marks(part)
+    ]
     if "absent" in refusals:
         rows.append(CostRow("Safe and unsafe requests", REFUSED, absent=refusals["absent"]))
     return rows
+
+
+def _marks(part: Mapping[str, Any]) -> list[Metric]:
+    """The metrics of one task."""
+    better = {True: "higher", False: "lower", None: "neither"}
+    return [
+        Metric(name, name, better[higher], "") for name, higher in part["higher_is_better"].items()
+    ]
 
 
 def _row(what: str, metric: Metric, found: Mapping[str, Any], ours: str | None) -> CostRow:
@@ -46,7 +59,12 @@ def _row(what: str, metric: Metric, found: Mapping[str, Any], ours: str | None) 
         return CostRow(what, metric, absent=found["absent"])
     systems = found["systems"]
     change = next(
-        (row for row in found["differences"] if (row["a"], row["b"]) == (ours, "base")), None
+        (
+            row
+            for row in found["differences"]
+            if (row["a"], row["b"], row["metric"]) == (ours, "base", metric.key)
+        ),
+        None,
     )
     return CostRow(
         what,
