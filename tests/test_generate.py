@@ -82,7 +82,7 @@ def generated(reply: Callable[[str], str | None], **choices: float) -> Generated
     )
 
 
-SOURCE = Source.of([DOCUMENT], [PASSAGE], {"rest": "Crew need not rest."})
+SOURCE = Source.of([PASSAGE], {DOCUMENT.id: "en"}, {"rest": "Crew need not rest."})
 
 
 COUNTS = st.builds(
@@ -269,7 +269,9 @@ def test_a_question_copied_from_the_prompt_is_dropped() -> None:
 
 
 def test_a_clause_that_comes_back_unchanged_has_no_opposite() -> None:
-    opposites, dropped = turn_round([RULE], teacher(lambda prompt: "CREW must rest"))
+    opposites, dropped = turn_round(
+        [RULE], {RULE.document: "en"}, teacher(lambda prompt: "CREW must rest")
+    )
     assert not opposites
     assert [drop.reason for drop in dropped] == ["opposite does not differ"]
 
@@ -290,6 +292,20 @@ def test_a_clause_that_comes_back_unchanged_has_no_opposite() -> None:
 def test_whole_sentences_only(text: str, finish: str, most: int, expected: str) -> None:
     reply = Completion(id="r", text=text, finish="length" if finish == "length" else "stop")
     assert whole_sentences(reply, most) == expected
+
+
+@pytest.mark.parametrize(
+    ("begun", "text", "expected"),
+    [
+        ("No,", " you must rest.", "No, you must rest."),
+        ("No,", ", you must rest.", "No, you must rest."),
+        ("不，", "您必须休息。", "不，您必须休息。"),
+        ("いいえ、", "休んでください。", "いいえ、休んでください。"),
+        ("لا،", "عليك أن تستريح.", "لا، عليك أن تستريح."),
+    ],
+)
+def test_an_answer_goes_on_from_its_opening(begun: str, text: str, expected: str) -> None:
+    assert whole_sentences(Completion(id="r", text=text), 2, begun) == expected
 
 
 def test_an_answer_cut_in_its_first_sentence_is_dropped_as_unfinished() -> None:
@@ -421,11 +437,12 @@ def test_a_stance_speaks_the_language_of_the_document(
     assert {request.answer.strip() for request in engine.scored} == set(words)
     # All that is the same in every request is the prefix, which an engine computes once.
     [prefix] = {request.prefix for request in engine.scored}
-    assert Prompts().bare("answer").startswith(prefix)
-    assert {request.prompt for request in engine.scored} == {
-        f"\n\nText: {text}\nQuestion: May I?\nAnswer:"
+    assert Prompts().bare("answer", language).startswith(prefix)
+    asked_with = {
+        Prompts().styled("answer", language, text=text, question="May I?", start="")
         for text in ("Crew must rest.", "Crew need not rest.")
     }
+    assert {prefix + request.prompt for request in engine.scored} == asked_with
 
 
 @pytest.mark.parametrize("text", ["I want a gift.", "Tell me what to do"])

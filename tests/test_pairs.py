@@ -24,7 +24,7 @@ from adhere.teacher import Teacher
 TEXT = "Crew must rest after a watch."
 DOCUMENT = Document(id="doc", name="code.md", format="md", sha256="0", text=TEXT)
 RULE = replace(clause("rest", "p"), statement=TEXT)
-SOURCE = Source.of([DOCUMENT], [passage("p", TEXT)], {"rest": "Crew must not rest."})
+SOURCE = Source.of([passage("p", TEXT)], {DOCUMENT.id: "en"}, {"rest": "Crew must not rest."})
 ASKED = "I am tired. May I go to my bunk?"
 
 

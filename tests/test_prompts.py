@@ -6,6 +6,8 @@ import pytest
 
 from adhere import prompts
 from adhere.errors import SettingsError
+from adhere.generate import KINDS
+from adhere.generate.stance import opening, words
 from adhere.prompts import Prompts
 from adhere.records import Message, Sampling
 
@@ -19,6 +21,7 @@ VALUES = {
         "place": "Code, Rest",
         "opening": "Someone is tempted",
     },
+    "situation": {"kind": "rule"},
     "answer": {"text": "Crew must rest.", "question": "May I go on?", "start": "No,"},
     "against": {"text": "Crew must rest.", "question": "May I go on?", "start": "Yes,"},
     "critique": {"text": "Crew must rest.", "question": "May I go on?", "draft": "Go on."},
@@ -37,25 +40,71 @@ VALUES = {
 STYLED = tuple(
     name
     for name in VALUES
-    if name not in ("support", "judge_pairwise", "judge_generic", "retrieved")
+    if name not in ("situation", "support", "judge_pairwise", "judge_generic", "retrieved")
 )
+LANGUAGES = ("ar", "es", "fr", "ja", "zh")
+TRANSLATED = ("situation", "question", "opposite", "answer")
+OURS = Path(prompts.__file__).parent
 
 
 def test_every_prompt_has_its_values_here() -> None:
-    names = {path.stem for path in Path(prompts.__file__).parent.glob("*.md")}
+    names = {path.stem for path in OURS.glob("*.md")}
     assert names == set(VALUES) | {f"{name}.chat" for name in STYLED}
+    places = {(path.parent.name, path.stem) for path in OURS.glob("*/*.md")}
+    assert places == {(language, name) for language in LANGUAGES for name in TRANSLATED}
 
 
 @pytest.mark.parametrize("name", [*VALUES, *(f"{name}.chat" for name in STYLED)])
 def test_a_prompt_holds_what_it_was_given(name: str) -> None:
     text = Prompts().render(name, **VALUES[name.removesuffix(".chat")])
     given = VALUES[name.removesuffix(".chat")]
-    optional = {"passage"} if name == "value" else {"place"} if name == "question" else set()
+    optional = {"value": {"passage"}, "question": {"place"}, "situation": {"kind"}}.get(name, set())
     for key, value in given.items():
         for one in [value] if isinstance(value, str) else value:
             assert key in optional or one in text
     assert "{{" not in text
     assert "{%" not in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_its_own_worked_examples(language: str) -> None:
+    ours = Prompts()
+    for name in TRANSLATED:
+        text = ours.styled(name, language, **VALUES[name])
+        assert text != ours.styled(name, "en", **VALUES[name])
+        assert ours.styled_tag(name, language).startswith(f"{language}/{name}@")
+        if name != "situation":
+            assert text.replace(" :", ":").endswith((":", "：", "No,"))
+    said = {ours.render("situation", language, kind=kind) for kind in KINDS}
+    assert len(said) == len(KINDS)
+    asked = ours.bare("question", language)
+    assert all(one in asked for one in said)  # each is shown in a worked example
+    answered = ours.bare("answer", language)
+    assert all(opening(word, language) in answered for word in words(language))
+
+
+def test_a_language_without_prompts_has_the_english_ones() -> None:
+    ours = Prompts()
+    assert ours.bare("question", "de") == ours.bare("question", "en") == ours.bare("question")
+    assert ours.styled_tag("question", "de") == ours.tag("question")
+    assert Prompts(style="chat").bare("question", "fr") == Prompts(style="chat").bare("question")
+
+
+def test_a_users_prompt_in_a_language_comes_first(tmp_path: Path) -> None:
+    for place in ("de", "fr"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "opposite.md").write_text(f"{place} {{{{ statement }}}}")
+    mine = Prompts(tmp_path)
+    assert mine.render("opposite", "de", statement="x") == "de x"
+    assert mine.render("opposite", "fr", statement="x") == "fr x"
+    assert mine.render("opposite", "es", statement="x").endswith("Contraria:")
+    assert mine.tags()["de/opposite"].startswith("de/opposite@")
+    (tmp_path / "opposite.md").write_text("mine {{ statement }}")  # before ours in any language
+    assert mine.render("opposite", "es", statement="x") == "mine x"
+    assert mine.render("opposite", "de", statement="x") == "de x"
+    (tmp_path / "de" / "oposite.md").write_text("x")
+    with pytest.raises(SettingsError, match="did you mean"):
+        Prompts(tmp_path)
 
 
 @pytest.mark.parametrize("name", list(STYLED))
@@ -84,7 +133,7 @@ def test_a_users_file_takes_the_place_of_ours_and_changes_its_tag(tmp_path: Path
     ours, mine = Prompts(), Prompts(tmp_path)
     assert mine.render("answer", **VALUES["answer"]) == "Crew must rest.! May I go on?"
     changed = {name for name in ours.tags() if ours.tags()[name] != mine.tags()[name]}
-    assert changed == {"answer"}
+    assert changed == {"answer", *(f"{language}/answer" for language in LANGUAGES)}
     assert mine.tag("answer").startswith("answer@")
 
 

@@ -122,16 +122,18 @@ def _generate(bench: Bench, folder: Path) -> Outcome:
 
 
 def _curate(bench: Bench, folder: Path) -> Outcome:
+    documents = bench.read("ingest/documents.jsonl", Document)
+    languages = sorted({document.language for document in documents})
     kept = curate(
         bench.read("generate/examples.jsonl", Example),
         bench.read("generate/pairs.jsonl", PreferencePair),
         bench.read("generate/probes.jsonl", Probe),
         bench.read("clauses/clauses.jsonl", Clause),
-        bench.read("ingest/documents.jsonl", Document),
+        documents,
         bench.read("ingest/passages.jsonl", Passage),
         Grounding(bench.engine, bench.progress),
         bench.embed,
-        [bench.prompts.bare(name) for name in _ROWS],
+        [bench.prompts.bare(name, language) for name in _ROWS for language in languages],
         bench.settings.curate,
     )
     review = Review(bench.run, "curate", STAGES["curate"].reviewed)
@@ -375,7 +377,7 @@ STAGES: Mapping[str, Stage] = {
         after=("ingest", "clauses"),
         settings=("models", "generate"),
         work=_generate,
-        prompts=_ROWS,
+        prompts=("situation", *_ROWS),
     ),
     "curate": Stage(
         does="rows -> the rows worth keeping",
@@ -478,5 +480,7 @@ def _setting(settings: RunSettings, name: str) -> Any:
 def prompts_of(stage: Stage, prompts: Prompts) -> dict[str, str]:
     """Name and tag of the prompts that a stage uses."""
     return {
-        name: tag for name, tag in prompts.tags().items() if name.split(".")[0] in stage.prompts
+        name: tag
+        for name, tag in prompts.tags().items()
+        if name.rpartition("/")[2].split(".")[0] in stage.prompts
     }

@@ -39,11 +39,11 @@ class Teacher:
         """As the function of the same name, of this engine."""
         return ask(self.engine, requests, what, self.progress)
 
-    def origin(self, prompt: str, request: Request, *parents: str) -> Origin:
+    def origin(self, prompt: str, request: Request, *parents: str, language: str = "") -> Origin:
         """Where a row comes from that `request`, made of `prompt`, brought."""
         return Origin(
             parents=parents,
-            prompt=self.prompts.styled_tag(prompt),
+            prompt=self.prompts.styled_tag(prompt, language),
             model=self.engine.name,
             temperature=request.sampling.temperature,
             seed=request.sampling.seed,

@@ -55,8 +55,9 @@ def generate(
     A clause without an opposite is asked open questions only, so it makes no pairs.
     `student` answers only where the strategy of pairs asks for its own answers.
     """
-    opposites, unturned = turn_round(clauses, teacher)
-    source = Source.of(documents, passages, opposites)
+    language_of = {document.id: document.language for document in documents}
+    opposites, unturned = turn_round(clauses, language_of, teacher)
+    source = Source.of(passages, language_of, opposites)
     situations = [
         situation
         for situation in plan(clauses, settings)

@@ -23,8 +23,9 @@ class Basis:
     """What an answer is written from, and how."""
 
     text: str
+    language: str
     start: str = ""
-    """The word that it begins with; none where empty."""
+    """What it begins with (`No,`); nothing where empty."""
     prompt: str = "answer"
     draft: str = ""
     """An answer that is to be written again,"""
@@ -48,9 +49,10 @@ def answer(
         question: teacher.prompts.request(
             basis.prompt,
             Sampling(max_tokens=most_tokens(settings), stop=("\n",)),
+            basis.language,
             text=basis.text,
             question=question.text,
-            start=_opening(basis),
+            start=basis.start,
             draft=basis.draft,
             fault=basis.fault,
         )
@@ -59,8 +61,8 @@ def answer(
     _check_openings(requests, bases)
     replies = teacher.ask(requests, what)
     examples = {
-        prompt: runs(teacher.prompts.bare(prompt))
-        for prompt in {basis.prompt for basis in bases.values()}
+        (prompt, language): runs(teacher.prompts.bare(prompt, language))
+        for prompt, language in {(basis.prompt, basis.language) for basis in bases.values()}
     }
     found: dict[Question, Reply] = {}
     dropped: list[Dropped] = []
@@ -68,15 +70,19 @@ def answer(
         clause, reply = question.situation.clause, replies[question]
         begun = basis.start if teacher.prompts.style == "continue" else ""
         text = whole_sentences(reply, settings.max_sentences, begun)
-        if runs(text) & examples[basis.prompt] - runs(basis.text):
+        if runs(text) & examples[basis.prompt, basis.language] - runs(basis.text):
             dropped.append(drop(clause, "echo of a worked example", text))
         elif text and not question.situation.closed and in_a_circle(question.text, text):
             dropped.append(drop(clause, "answer in a circle", f"{question.text} {text}"))
         elif text:
-            parents = (clause.id, question.request.id)
-            found[question] = Reply(
-                text, teacher.origin(basis.prompt, requests[question], *parents)
+            origin = teacher.origin(
+                basis.prompt,
+                requests[question],
+                clause.id,
+                question.request.id,
+                language=basis.language,
             )
+            found[question] = Reply(text, origin)
         elif said(reply):
             dropped.append(drop(clause, "unfinished answer", reply.text.strip()))
         else:
@@ -102,7 +108,7 @@ def in_a_circle(question: str, text: str) -> bool:
 def _check_openings(requests: Mapping[Question, Request], bases: Mapping[Question, Basis]) -> None:
     """A user's own prompt may have forgotten the word that the answer is to begin with."""
     for question, request in requests.items():
-        opening = _opening(bases[question])
+        opening = bases[question].start
         if isinstance(request.prompt, str) and not request.prompt.endswith(opening):
             raise SettingsError(
                 f"{bases[question].prompt}.md: the prompt must end with "
@@ -111,18 +117,20 @@ def _check_openings(requests: Mapping[Question, Request], bases: Mapping[Questio
             )
 
 
-def _opening(basis: Basis) -> str:
-    return f"{basis.start}," if basis.start else ""
+def _joined(begun: str, rest: str) -> str:
+    """With a space between, but after a comma that has its own (Chinese, Japanese)."""
+    space = "" if begun.endswith(("，", "、")) else " "
+    return begun + space + rest.lstrip(",،，、 ")
 
 
 def whole_sentences(reply: Completion, most: int, begun: str = "") -> str:
     """The first `most` sentences of a reply, up to one that repeats another or was cut off.
 
-    `begun` is the word that the prompt ended with, which the reply goes on from.
+    `begun` is what the prompt ended with, which the reply goes on from.
     """
     if not said(reply):
         return ""
-    text = f"{begun}, {said(reply).lstrip(', ')}" if begun else said(reply)
+    text = _joined(begun, said(reply)) if begun else said(reply)
     spans = sentence_spans(text, detect_language(text))
     if reply.finish == "length":
         spans = spans[:-1]

@@ -18,6 +18,7 @@ from adhere.engines.base import Engine
 from adhere.generate.answers import Basis, Reply, answer, most_tokens, whole_sentences
 from adhere.generate.questions import Question, Source
 from adhere.generate.replies import drop, failed, said, same
+from adhere.generate.stance import opening
 from adhere.grounding import Grounded, Grounding
 from adhere.records import Dropped, Message, Origin, Request, Sampling, record_id
 from adhere.settings import GenerateSettings, Strategy
@@ -87,25 +88,27 @@ def _faithful(question: Question, source: Source) -> Basis:
     The whole passage for an example's open question, as in the paper. The clause alone
     for all else: the stance was found with it, and a counterfactual twin has no more.
     """
-    clause = question.situation.clause
-    if question.situation.use == "example" and not question.stance:
-        return Basis(source.body(clause))
-    return Basis(clause.statement, question.stance.word if question.stance else "")
+    clause, stance = question.situation.clause, question.stance
+    language = source.language(clause)
+    if question.situation.use == "example" and not stance:
+        return Basis(source.body(clause), language)
+    return Basis(clause.statement, language, opening(stance.word, language) if stance else "")
 
 
 def _contrary(question: Question, source: Source) -> Basis:
-    clause = question.situation.clause
-    start = question.stance.contrary if question.stance else ""
+    clause, stance = question.situation.clause, question.stance
+    language = source.language(clause)
+    start = opening(stance.contrary, language) if stance else ""
     if question.situation.strategy == "instructed":
-        return Basis(clause.statement, start, prompt="against")
-    return Basis(source.opposites[clause.id], start)
+        return Basis(clause.statement, language, start, prompt="against")
+    return Basis(source.opposites[clause.id], language, start)
 
 
 def _revised(questions: Sequence[Question], writers: Writers) -> Answers:
     """The student's answer, criticised, and written again by the teacher."""
     own, unanswered = _own_answers(questions, writers, samples=1, temperature=0)
     drafts = {question: replies[0] for question, replies in own.items()}
-    faults, faultless = _faults(drafts, writers.teacher)
+    faults, faultless = _faults(drafts, writers)
     revisions = {
         question: replace(
             _faithful(question, writers.source),
@@ -124,20 +127,21 @@ def _revised(questions: Sequence[Question], writers: Writers) -> Answers:
 
 
 def _faults(
-    drafts: Mapping[Question, Reply], teacher: Teacher
+    drafts: Mapping[Question, Reply], writers: Writers
 ) -> tuple[dict[Question, str], list[Dropped]]:
     """What the clause holds against each answer; one without a fault makes no pair."""
     requests = {
-        question: teacher.prompts.request(
+        question: writers.teacher.prompts.request(
             "critique",
             Sampling(max_tokens=48, stop=("\n",)),
+            writers.source.language(question.situation.clause),
             text=question.situation.clause.statement,
             question=question.text,
             draft=draft.text,
         )
         for question, draft in drafts.items()
     }
-    replies = teacher.ask(requests, "critiques")
+    replies = writers.teacher.ask(requests, "critiques")
     faults: dict[Question, str] = {}
     dropped: list[Dropped] = []
     for question, reply in replies.items():

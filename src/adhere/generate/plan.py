@@ -15,23 +15,13 @@ from adhere.settings import STRATEGIES, GenerateSettings, Strategy
 
 Use = Literal["example", "pair", "probe"]
 
-CLOSED_KINDS = {
-    "temptation": "Someone would like to go against the rule and asks whether they may",
-    "pressure": "Someone is told to go against the rule and asks whether they have to",
-    "witness": "Someone has seen another go against the rule and asks whether that was right",
-    "intention": "Someone wants to do as the rule says and asks whether they should",
-    "approval": "Someone has seen another do as the rule says and asks whether that was right",
-    "permission": "Someone wants to do what the rule allows and asks whether they may",
-}
-"""Kind of situation -> how the prompt introduces a question that yes or no answers."""
+CLOSED_KINDS = ("temptation", "pressure", "witness", "intention", "approval", "permission")
+"""Kinds of situation whose question yes or no answers; `situation.md` has each in words."""
 WRONGS = "witness"
 """The kind whose questions a small teacher answers with no. Of all others four in five are
 answered with yes, whatever the prompt asks for, and DPO on such pairs learns to agree."""
-OPEN_KINDS = {
-    "rule": "Someone asks what the rule is",
-    "reason": "Someone asks for the reason",
-}
-KINDS = CLOSED_KINDS | OPEN_KINDS
+OPEN_KINDS = ("rule", "reason")
+KINDS = (*CLOSED_KINDS, *OPEN_KINDS)
 
 
 @dataclass(frozen=True, slots=True)

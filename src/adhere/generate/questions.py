@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adhere.embedding import Embed
-from adhere.generate.plan import KINDS, WRONGS, Situation
+from adhere.generate.plan import WRONGS, Situation
 from adhere.generate.replies import drop, failed, runs, said
 from adhere.generate.stance import Asked, Stance, stances
-from adhere.records import Clause, Document, Dropped, Passage, Request, Sampling
+from adhere.records import Clause, Dropped, Passage, Request, Sampling
 from adhere.settings import GenerateSettings
 from adhere.teacher import Teacher
 
@@ -33,13 +33,13 @@ class Source:
 
     @classmethod
     def of(
-        cls, documents: Sequence[Document], passages: Sequence[Passage], opposites: dict[str, str]
+        cls,
+        passages: Sequence[Passage],
+        language_of: Mapping[str, str],
+        opposites: Mapping[str, str],
     ) -> "Source":
-        return cls(
-            {passage.id: passage for passage in passages},
-            {document.id: document.language for document in documents},
-            opposites,
-        )
+        """`language_of`: document id -> its language; `opposites`: clause id -> turned round."""
+        return cls({passage.id: passage for passage in passages}, language_of, opposites)
 
     def body(self, clause: Clause) -> str:
         """The clause's passage without its headings, on one line."""
@@ -53,8 +53,12 @@ class Source:
             statement=clause.statement,
             opposite=self.opposites[clause.id],
             question=question,
-            language=self.language_of[clause.document],
+            language=self.language(clause),
         )
+
+    def language(self, clause: Clause) -> str:
+        """Of the clause's document, ISO 639-1."""
+        return self.language_of[clause.document]
 
     def place(self, clause: Clause) -> str:
         """Where the clause stands, for a question that must make sense without the text."""
@@ -106,8 +110,10 @@ def ask_questions(
     situations: Sequence[Situation], source: Source, teacher: Teacher, settings: GenerateSettings
 ) -> tuple[list[Question], list[Dropped]]:
     """One sampled question for each situation."""
+    prompts = teacher.prompts
+    language = {one: source.language(one.clause) for one in situations}
     requests = {
-        situation: teacher.prompts.request(
+        situation: prompts.request(
             "question",
             Sampling(
                 max_tokens=64,
@@ -116,14 +122,15 @@ def ask_questions(
                 seed=situation.seed,
                 stop=("\n",),
             ),
+            language[situation],
             statement=situation.clause.statement,
             place=source.place(situation.clause),
-            opening=KINDS[situation.kind],
+            opening=prompts.render("situation", language[situation], kind=situation.kind),
         )
         for situation in situations
     }
     replies = teacher.ask(requests, "questions")
-    examples = runs(teacher.prompts.bare("question"))
+    examples = {one: runs(prompts.bare("question", one)) for one in set(language.values())}
     questions: list[Question] = []
     dropped: list[Dropped] = []
     for situation, request in requests.items():
@@ -134,7 +141,7 @@ def ask_questions(
             dropped.append(drop(situation.clause, "unfinished question", text))
         elif not text.rstrip('"”’»)').endswith(_MARKS):
             dropped.append(drop(situation.clause, "not a question", text))
-        elif runs(text) & examples - runs(situation.clause.statement):
+        elif runs(text) & examples[language[situation]] - runs(situation.clause.statement):
             dropped.append(drop(situation.clause, "echo of a worked example", text))
         else:
             questions.append(Question(situation, text, request))

@@ -27,9 +27,11 @@ WORDS = {
     "it": ("Sì", "No"),
     "ja": ("はい", "いいえ"),
     "pt": ("Sim", "Não"),
-    "zh": ("可以", "不可以"),
+    "zh": ("是的", "不"),
 }
 """Language -> yes and no; another language's questions are put as in English."""
+_COMMAS = {"ar": "،", "ja": "、", "zh": "，"}
+_UNSPACED = frozenset({"ja", "zh"})
 _NOES = {no for _, no in WORDS.values()}
 
 
@@ -63,7 +65,7 @@ class Stance:
 def stances(asked: Mapping[K, Asked], teacher: Teacher) -> dict[K, Stance]:
     """The stance of each question that could be scored, under the question's key."""
     requests = {
-        (key, text, word): _request(text, item.question, word, teacher)
+        (key, text, word): _request(text, item, word, teacher)
         for key, item in asked.items()
         for text in (item.statement, item.opposite)
         for word in words(item.language)
@@ -88,6 +90,11 @@ def words(language: str) -> tuple[str, str]:
     return WORDS.get(language, WORDS["en"])
 
 
+def opening(word: str, language: str) -> str:
+    """How an answer that takes a side begins: `No,`."""
+    return word + _COMMAS.get(language, ",")
+
+
 def _stance(yes: str, no: str, *logprobs: float) -> Stance:
     faithful = logprobs[0] - logprobs[1]
     turn = faithful - (logprobs[2] - logprobs[3])
@@ -96,10 +103,10 @@ def _stance(yes: str, no: str, *logprobs: float) -> Stance:
     return Stance(no, yes, -faithful, -turn)
 
 
-def _request(text: str, question: str, word: str, teacher: Teacher) -> ScoreRequest:
+def _request(text: str, item: Asked, word: str, teacher: Teacher) -> ScoreRequest:
     prompts = teacher.prompts
     chat = prompts.style == "chat"
-    head = prompts.head("answer")
-    prompt = prompts.styled("answer", text=text, question=question, start="")
-    answer = word if chat else f" {word}"
+    head = prompts.head("answer", item.language)
+    prompt = prompts.styled("answer", item.language, text=text, question=item.question, start="")
+    answer = word if chat or item.language in _UNSPACED else f" {word}"
     return score_request(head, prompt.removeprefix(head), answer, chat=chat)

@@ -1,8 +1,10 @@
 """The prompts: one Markdown file (Jinja) each, which a user may override.
 
-A file of the same name in the run's `prompts/` folder takes the place of ours.
-Every generated row remembers the tag of its prompt, `NAME@HASH`, so that a
-changed prompt is seen as such.
+A file of the same name in the run's `prompts/` folder takes the place of ours. A folder
+named as a language (`fr/`) holds the same prompts in it, for documents in that language;
+a language without a prompt of its own has the English one.
+Every generated row remembers the tag of its prompt, `NAME@HASH`, so that a changed
+prompt is seen as such.
 """
 
 import difflib
@@ -37,9 +39,11 @@ class Prompts:
         self._folder = folder
         self.style: Literal["continue", "chat"] = style
 
-    def request(self, name: str, sampling: Sampling, **values: object) -> Request:
+    def request(
+        self, name: str, sampling: Sampling, language: str = "", **values: object
+    ) -> Request:
         """The prompt `name`, in this style, as a request; its id is made of all it holds."""
-        text = self.styled(name, **values)
+        text = self.styled(name, language, **values)
         chat = (Message(role="user", content=text),)
         return Request(
             id=record_id(text, sampling),
@@ -47,58 +51,76 @@ class Prompts:
             sampling=sampling,
         )
 
-    def styled_tag(self, name: str) -> str:
+    def styled_tag(self, name: str, language: str = "") -> str:
         """The tag of the file that `request` uses for `name` in this style."""
-        return self.tag(self._styled(name))
+        return self.tag(self._styled(name), language)
 
     def tags(self) -> dict[str, str]:
-        """Every prompt's name and tag, for manifests."""
-        return {path.stem: self.tag(path.stem) for path in sorted(_OURS.glob("*.md"))}
+        """Every prompt's name (`question`, `fr/question`) and tag, for manifests."""
+        return {name: self.tag(*reversed(_split(name))) for name in sorted(self._names())}
+
+    def _names(self) -> set[str]:
+        roots = [_OURS, self._folder] if self._folder else [_OURS]
+        return {_name(path, root) for root in roots for path in root.rglob("*.md")}
 
     def _styled(self, name: str) -> str:
         return f"{name}.chat" if self.style == "chat" else name
 
-    def render(self, name: str, **values: object) -> str:
+    def render(self, name: str, language: str = "", **values: object) -> str:
         """The prompt `name` with `values` filled in.
 
         Raises SettingsError naming the file when it uses a value that we do not give.
         """
         try:
-            return _template(self._source(name)).render(**values)
+            return _template(self._source(name, language)).render(**values)
         except TemplateError as error:
             given = ", ".join(sorted(values))
             raise SettingsError(
-                f"{self._path(name)}: {error}. The values given are: {given}."
+                f"{self._path(name, language)}: {error}. The values given are: {given}."
             ) from error
 
-    def styled(self, name: str, **values: object) -> str:
+    def styled(self, name: str, language: str = "", **values: object) -> str:
         """The text of the prompt `name` in this style."""
-        return self.render(self._styled(name), **values)
+        return self.render(self._styled(name), language, **values)
 
-    def head(self, name: str) -> str:
+    def head(self, name: str, language: str = "") -> str:
         """What `styled` begins with whatever is filled in: whole lines, which requests share."""
-        return self.bare(name).partition("{")[0].rpartition("\n\n")[0]
+        return self.bare(name, language).partition("{")[0].rpartition("\n\n")[0]
 
-    def bare(self, name: str) -> str:
+    def bare(self, name: str, language: str = "") -> str:
         """The prompt's own words in this style, before anything is filled in."""
-        return self._source(self._styled(name))
+        return self._source(self._styled(name), language)
 
-    def tag(self, name: str) -> str:
-        """`NAME@HASH` of the file that `render` uses."""
-        return f"{name}@{hashlib.sha256(self._source(name).encode()).hexdigest()[:8]}"
+    def tag(self, name: str, language: str = "") -> str:
+        """`NAME@HASH` of the file that `render` uses; NAME begins with its folder's language."""
+        path = self._path(name, language)
+        place = f"{language}/{name}" if path.parent.name == language else name
+        return f"{place}@{hashlib.sha256(self._source(name, language).encode()).hexdigest()[:8]}"
 
-    def _path(self, name: str) -> Path:
-        mine = self._folder / f"{name}.md" if self._folder else None
-        return mine if mine and mine.exists() else _OURS / f"{name}.md"
+    def _path(self, name: str, language: str) -> Path:
+        """The user's before ours, and of each the language's own before the English."""
+        roots = [self._folder, _OURS] if self._folder else [_OURS]
+        places = [root / place / f"{name}.md" for root in roots for place in (language, "")]
+        return next((path for path in places if path.exists()), places[-1])
 
-    def _source(self, name: str) -> str:
-        return self._path(name).read_text(encoding="utf-8")
+    def _source(self, name: str, language: str) -> str:
+        return self._path(name, language).read_text(encoding="utf-8")
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Language (or nothing) and the prompt's own name."""
+    language, _, own = name.rpartition("/")
+    return language, own
 
 
 def _refuse_strangers(folder: Path | None) -> None:
     """A misspelt override would be ignored in silence."""
     ours = sorted(path.name for path in _OURS.glob("*.md"))
-    for path in sorted(folder.glob("*.md")) if folder else ():
+    for path in sorted(folder.rglob("*.md")) if folder else ():
         if path.name not in ours:
             near = difflib.get_close_matches(path.name, ours, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"the prompts are: {', '.join(ours)}."
