@@ -268,6 +268,27 @@ def test_a_question_copied_from_the_prompt_is_dropped() -> None:
     assert not rows.examples
 
 
+@pytest.mark.parametrize(
+    ("language", "copied", "own"),
+    [
+        (
+            "zh",
+            "规定是：任何人未经听证不得被赶出自己的房屋。",
+            "任何人不得被任意逮捕。这样做对吗？",
+        ),
+        (
+            "ja",
+            "取引先が三百ユーロの時計をくれると言っています。",
+            "上司が報告書を直しました。それは正しかったですか？",
+        ),
+    ],
+)
+def test_a_copy_is_seen_without_spaces(language: str, copied: str, own: str) -> None:
+    examples = runs(Prompts().bare("question", language)) | runs(Prompts().bare("answer", language))
+    assert runs(copied) & examples
+    assert not runs(own) & examples
+
+
 def test_a_clause_that_comes_back_unchanged_has_no_opposite() -> None:
     opposites, dropped = turn_round(
         [RULE], {RULE.document: "en"}, teacher(lambda prompt: "CREW must rest")

@@ -1,10 +1,16 @@
 """Small things about the teacher's replies that every step of generation needs."""
 
 import re
+from collections.abc import Iterator, Sequence
 
 from adhere.records import Clause, Completion, Dropped
 
 _RUN = 7
+"""Words; below that, people happen to say the same."""
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
+"""Chinese and Japanese without punctuation: there words cannot be told by spaces."""
+_UNSPACED_RUN = 12
+"""Characters; "was that right?" has 11 in Japanese."""
 
 
 def said(reply: Completion) -> str:
@@ -17,9 +23,19 @@ def same(one: str, other: str) -> bool:
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
-    """All runs of seven consecutive words: long enough that only a copy shares one."""
-    words = re.findall(r"\w+", text.casefold())
-    return {tuple(words[place : place + _RUN]) for place in range(len(words) - _RUN + 1)}
+    """All runs of seven consecutive words: long enough that only a copy shares one.
+
+    In Chinese and Japanese of twelve characters.
+    """
+    found = set(_windows(re.findall(r"\w+", text.casefold()), _RUN))
+    for stretch in _UNSPACED.findall(text):
+        found |= set(_windows(stretch, _UNSPACED_RUN))
+    return found
+
+
+def _windows(items: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    for place in range(len(items) - size + 1):
+        yield tuple(items[place : place + size])
 
 
 def failed(clause: Clause, reason: str, reply: Completion) -> Dropped:
