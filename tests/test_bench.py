@@ -10,6 +10,7 @@ from adhere.bench import Bench
 from adhere.cli import app
 from adhere.errors import AdhereError
 from adhere.progress import NoProgress
+from adhere.records import Document
 from adhere.settings import Choices, RunSettings
 
 TEACHER = f"scripted:{SCRIPT}"
@@ -49,3 +50,35 @@ def test_several_judges_are_given_by_repeating_the_flag() -> None:
     settings = bound.arguments["settings"]
     assert isinstance(settings, Choices)
     assert settings.evaluate.judges == ("http://here/v1#a", "http://here/v1#b")
+
+
+class Notes(NoProgress):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@pytest.mark.parametrize(
+    ("embedder", "languages", "named"),
+    [
+        ("all-minilm-l6-v2", ["en", "ja", "ar", "ja"], "does not read ar, ja"),
+        ("all-minilm-l6-v2", ["en"], None),
+        ("somebody/multilingual", ["ja"], None),
+    ],
+)
+def test_an_embedder_compares_the_languages_that_it_reads(
+    tmp_path: Path, embedder: str, languages: list[str], named: str | None
+) -> None:
+    progress = Notes()
+    settings = RunSettings.parse({"models": {"embedder": embedder}}, "test")
+    documents = [
+        Document(id=str(n), name="x", format="txt", sha256="", text="", language=language)
+        for n, language in enumerate(languages)
+    ]
+    assert Bench(tmp_path, settings, progress).by_meaning(documents) is (named is None)
+    assert [named in note for note in progress.notes if named] == [True] * bool(named)
+    assert len(progress.notes) == bool(named)

@@ -1,5 +1,6 @@
 """What the stages of one run work with: its folder, its settings, its models."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -9,10 +10,11 @@ from adhere.engines import open_engine
 from adhere.engines.base import Engine
 from adhere.engines.cached import Cached, CacheStats
 from adhere.evaluate.extras import read_extras
-from adhere.models import checkpoint_folder
+from adhere.models import checkpoint_folder, unread
 from adhere.processes import from_first
 from adhere.progress import Progress
 from adhere.prompts import Prompts
+from adhere.records import Document
 from adhere.settings import RunSettings
 from adhere.store import read_records
 from adhere.teacher import Teacher
@@ -84,6 +86,18 @@ class Bench:
     @cached_property
     def embed(self) -> Embed:
         return embedder(self.settings.models.embedder, self.progress)
+
+    def by_meaning(self, documents: Sequence[Document]) -> bool:
+        """Whether the embedder reads the documents' languages, so that it can compare."""
+        name = self.settings.models.embedder
+        foreign = unread(name, (document.language for document in documents))
+        if foreign:
+            self.progress.note(
+                f"{name} does not read {', '.join(foreign)}, so no questions are compared by "
+                "meaning. A multilingual embedder does (--models.embedder), such as "
+                "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2."
+            )
+        return not foreign
 
     @cached_property
     def student(self) -> Path:

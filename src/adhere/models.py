@@ -22,7 +22,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,8 @@ class CatalogueEntry:
     wheels: tuple[Wheel, ...]
     licence: str
     summary: str
+    languages: tuple[str, ...] = ()
+    """Those that it reads (ISO 639-1), where its makers name them."""
 
     @property
     def is_gguf(self) -> bool:
@@ -133,6 +135,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
             ),
             licence="Apache-2.0",
             summary="22 million parameters, 384 dimensions; sentence embeddings",
+            languages=("en",),
         ),
     )
 }
@@ -185,6 +188,12 @@ def checkpoint_folder(name: str, progress: Progress) -> Path:
         progress.note(f"{name}: from the Hugging Face hub")
         return _with_config(hub_snapshot(name, _CHECKPOINT_FILES))
     raise _unknown(name, "a checkpoint folder, a hub repository (org/name)")
+
+
+def unread(name: str, languages: Iterable[str]) -> list[str]:
+    """Those of the languages that a model of the catalogue is known not to read, in order."""
+    known = CATALOGUE[name].languages if name in CATALOGUE else ()
+    return sorted(set(languages).difference(known)) if known else []
 
 
 def is_here(name: str) -> bool:

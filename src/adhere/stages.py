@@ -105,15 +105,18 @@ def _clauses(bench: Bench, folder: Path) -> Outcome:
 
 
 def _generate(bench: Bench, folder: Path) -> Outcome:
+    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.generate
+    if not bench.by_meaning(documents):
+        settings = settings.model_copy(update={"min_relevance": -1.0})
     student = bench.student_engine(None)
     rows = generate(
-        bench.read("ingest/documents.jsonl", Document),
+        documents,
         bench.read("ingest/passages.jsonl", Passage),
         bench.read("clauses/clauses.jsonl", Clause),
         bench.teacher,
         student,
         bench.embed,
-        bench.settings.generate,
+        settings,
     )
     student.close()
     return _outcome(
@@ -122,7 +125,9 @@ def _generate(bench: Bench, folder: Path) -> Outcome:
 
 
 def _curate(bench: Bench, folder: Path) -> Outcome:
-    documents = bench.read("ingest/documents.jsonl", Document)
+    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.curate
+    if not bench.by_meaning(documents):
+        settings = settings.model_copy(update={"semantic_duplicate": 1.0})
     languages = sorted({document.language for document in documents})
     kept = curate(
         bench.read("generate/examples.jsonl", Example),
@@ -134,7 +139,7 @@ def _curate(bench: Bench, folder: Path) -> Outcome:
         Grounding(bench.engine, bench.progress),
         bench.embed,
         [bench.prompts.bare(name, language) for name in _ROWS for language in languages],
-        bench.settings.curate,
+        settings,
     )
     review = Review(bench.run, "curate", STAGES["curate"].reviewed)
     counts = _write_rows(
