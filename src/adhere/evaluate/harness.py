@@ -72,17 +72,17 @@ def _asked(system: str, model: Path, adapter: Path | None, tasks: Tasks, progres
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
+    load: Any = HFLM  # both are decorated, and their parameters not to be seen
+    ask: Any = simple_evaluate
     progress.note(f"{system}: tasks of lm-evaluation-harness: {', '.join(tasks.names)}")
     try:
-        student = HFLM(
+        student = load(
             pretrained=str(model),
             peft=str(adapter) if adapter else None,
             device="cuda" if torch.cuda.is_available() else "cpu",
             batch_size=_BATCH,
         )
-        found = simple_evaluate(
-            student, tasks=list(tasks.names), task_manager=tasks.manager, bootstrap_iters=0
-        )
+        found = ask(student, tasks=list(tasks.names), task_manager=tasks.manager, bootstrap_iters=0)
     except Exception as error:  # whatever the task's own code raises
         raise InputError(f"{system}: lm-evaluation-harness failed: {error}") from error
     return dict(found or {})

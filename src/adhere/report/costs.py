@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from adhere.report.data import Estimate, Metric, headline_system, read_estimate
 
@@ -10,6 +10,12 @@ REFUSED = Metric("refused", "Declined or denied", "lower", "", unit="per cent")
 _NEEDED = Metric("refused", "Declined or denied", "higher", "", unit="per cent")
 _NLL = Metric("nll", "NLL of good answers", "lower", "nats a token")
 ACCURACY = Metric("accuracy", "Agrees with people", "higher", "", unit="per cent")
+_BETTER: Mapping[bool | None, Literal["higher", "lower", "neither"]] = {
+    True: "higher",
+    False: "lower",
+    None: "neither",
+}
+"""Of a task's metric, as lm-evaluation-harness says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,8 @@ def cost_rows(summary: Mapping[str, Any]) -> list[CostRow]:
 
 def _marks(part: Mapping[str, Any]) -> list[Metric]:
     """The metrics of one task."""
-    better = {True: "higher", False: "lower", None: "neither"}
     return [
-        Metric(name, name, better[higher], "") for name, higher in part["higher_is_better"].items()
+        Metric(name, name, _BETTER[higher], "") for name, higher in part["higher_is_better"].items()
     ]
 
 
