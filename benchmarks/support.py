@@ -76,8 +76,8 @@ def items(name: str, texts: Sequence[str]) -> Iterator[Item]:
 
 
 def scores(marked: Sequence[Item], teacher: Teacher) -> dict[str, dict[Item, float]]:
-    leaning = leanings([item.claim for item in marked], teacher)
-    idle = leanings([item.elsewhere for item in marked], teacher)
+    leaning = leanings([item.claim for item in marked], teacher, "what follows")
+    idle = leanings([item.elsewhere for item in marked], teacher, "what follows")
     grounded = [Grounded(item.claim.text, QUESTION, item.claim.statement) for item in marked]
     gains = Grounding(teacher.engine, teacher.progress).gains(grounded, "grounding gain")
     embed = embedder(ModelSettings().embedder, NoProgress())

@@ -25,7 +25,10 @@ def test_there_is_a_row_for_every_stage_in_order(tmp_path: Path, run_settings: R
     assert [row.stage for row in rows] == list(STAGES)
     assert all(row.what == STAGES[row.stage].does for row in rows if row.stage in ON)
     off = run_settings.merge({"midtrain": {"enabled": False}}, "test")
-    assert [row.stage for row in forecast(tmp_path, off) if row.what == "off"] == ["midtrain"]
+    assert [row.stage for row in forecast(tmp_path, off) if row.what == "off"] == [
+        "rewrite",
+        "midtrain",
+    ]
     assert {row.stage for row in rows if row.seconds} == set(ON) - {"ingest", "report"}
     assert set(requests(tmp_path, run_settings)) == {"clauses", "generate", "curate", "evaluate"}
 

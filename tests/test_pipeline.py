@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DOCUMENT, ON, SCRIPT, flags
+from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import InputError, SettingsError
 from adhere.pipeline import describe, run_stages, standings
 from adhere.progress import NoProgress
-from adhere.records import Clause
+from adhere.records import Clause, Rewriting
 from adhere.settings import RunSettings
 from adhere.stages import STAGES
 from adhere.store import Manifest, folder_hashes, read_manifest, read_records
+from adhere.trace import read_run, trace
 
 
 class Log(NoProgress):
@@ -77,7 +78,7 @@ def test_after_a_run_everything_is_up_to_date_and_nothing_is_done_again(
     assert time.perf_counter() - started < 2
     assert log.ended == []
     assert list(log.stages) == list(STAGES)
-    assert all(what.startswith("up to date") for what in log.stages.values())
+    assert all(log.stages[name].startswith("up to date") for name in ON)
     assert log.stages["ingest"] == "up to date (1 document, 5 passages)"
     assert asked == []
     assert hashes(run) == before
@@ -406,3 +407,37 @@ def test_a_stage_that_is_switched_off_is_neither_run_nor_in_the_way(run: Path) -
     # Switched on again, what does not read from it is out of date.
     assert state(run, saved(run), "midtrain") == "up to date"
     assert state(run, saved(run), "sft") == "out of date"
+
+
+def test_rewritings_are_read_beside_the_text_and_can_be_traced(run: Path) -> None:
+    told, log = saved(run).merge({"midtrain": {"rewritings": 2}}, "test"), Log()
+    assert state(run, saved(run), "rewrite") == "off"
+    later = [name for name in ON if name not in ("ingest", "clauses", "generate", "curate")]
+    assert stale(run, told) == [name for name in ["rewrite", *later] if name != "dpo-alone"]
+    bare = read_manifest(run / "midtrain")
+    run_stages(run, told, log, ["rewrite", "midtrain"])
+    made, read = read_manifest(run / "rewrite"), read_manifest(run / "midtrain")
+    assert made is not None
+    assert made.counts["rewritings"] == made.counts["plain"] > 2
+    assert made.dropped == {"copy of the passage": made.counts["plain"]}
+    assert bare is not None
+    assert read is not None
+    assert read.facts["tokens"] > bare.facts["tokens"]
+    assert set(read.inputs) == {"ingest", "rewrite"}
+
+    for one in read_records(run / "rewrite/rewritings.jsonl", Rewriting):
+        trail = trace(read_run(run), one.id)
+        assert (trail.kind, trail.passages, trail.rewritings) == (
+            "rewriting",
+            (one.passage,),
+            (one,),
+        )
+        assert one in trace(read_run(run), one.passage).rewritings
+        assert all(clause.clause.passage == one.passage for clause in trail.clauses)
+    said = adhere("trace", str(run), one.id)
+    assert f"told again, plain: {one.text}"[:60] in said.out
+
+    run_stages(run, told.merge({"midtrain": {"enabled": False}}, "test"), log, ["rewrite"])
+    assert log.stages["rewrite"] == "off (midtrain.enabled is false)"
+    run_stages(run, saved(run), log, ["rewrite"])
+    assert log.stages["rewrite"] == "off (midtrain.rewritings is 0)"

@@ -101,7 +101,7 @@ def supported(
         for clause, text in read.items()
         if clause.statement != text
     }
-    found = leanings(claims.values(), teacher) if claims else {}
+    found = leanings(claims.values(), teacher, "clauses: what follows") if claims else {}
     dropped: dict[Clause, Dropped] = {}
     for clause, claim in claims.items():
         spoken = language[clause.document]
@@ -218,7 +218,7 @@ def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause
     stories = [passage for passage in passages if text_size(passage.text) >= _LEAST_STORY]
     sampling = Sampling(max_tokens=48, stop=("\n",))
     requests = {
-        passage: teacher.prompts.request("implied", sampling, passage=_body(passage))
+        passage: teacher.prompts.request("implied", sampling, passage=passage.body)
         for passage in stories
     }
     replies = teacher.ask(requests, "clauses: what is shown")
@@ -249,12 +249,6 @@ def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause
             )
         )
     return clauses, dropped
-
-
-def _body(passage: Passage) -> str:
-    """The passage on one line, as the pattern of the prompt wants it."""
-    lines = passage.text.split("\n")
-    return " ".join(line for line in lines if line.strip() and line not in passage.headings)
 
 
 def _clause(

@@ -19,6 +19,7 @@ SECONDS_A_REQUEST: Mapping[str, float] = {
     "clauses": 0.3,
     "generate": 0.6,
     "curate": 0.25,
+    "rewrite": 0.6,
     "evaluate": 0.3,
 }
 """Rough, for the embedded teacher on 2 CPU cores: a run on the Universal Declaration took 0.25 s a
@@ -58,14 +59,18 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
         "clauses": sentences,
         "generate": clauses + rows + answers,
         "curate": 2 * answers,
+        "rewrite": 3 * settings.midtrain.rewritings * len(passages),
         "evaluate": 2 * systems * probes + 4 * settings.evaluate.exam_pairs,
     }
     examples, pairs = clauses * made.examples, 2 * clauses * made.pairs
     characters = sum(len(document.text) for document in documents)
+    told = 1 + settings.midtrain.rewritings  # about as long as the text, each
     sft = SECONDS_A_ROW * examples * settings.sft.epochs
     dpo = SECONDS_A_ROW * pairs * settings.dpo.epochs
     seconds = {name: SECONDS_A_REQUEST[name] * count for name, count in requests.items()} | {
-        "midtrain": SECONDS_A_ROW * characters / CHARACTERS_A_ROW * settings.midtrain.epochs,
+        "midtrain": SECONDS_A_ROW
+        * (told * characters / CHARACTERS_A_ROW)
+        * settings.midtrain.epochs,
         "sft": sft,
         "dpo": dpo,
         "dpo-alone": dpo,

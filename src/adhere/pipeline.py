@@ -15,7 +15,15 @@ from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
 from adhere.settings import RunSettings
-from adhere.stages import STAGES, files_of, is_on, parents, prompts_of, settings_of
+from adhere.stages import (
+    STAGES,
+    files_of,
+    is_on,
+    parents,
+    prompts_of,
+    settings_of,
+    switched_off,
+)
 from adhere.store import (
     Manifest,
     content_key,
@@ -68,8 +76,8 @@ def run_stages(
     from_first(partial(_require_one_process, run, wanted))
     checked = False
     for name in [stage for stage in STAGES if stage in wanted]:
-        if not is_on(name, settings):
-            progress.stage(name, f"off ({STAGES[name].switch} is false)")
+        if why := switched_off(name, settings):
+            progress.stage(name, f"off ({why})")
             continue
         todo = from_first(partial(_todo, bench, name, again=again))
         if not todo:

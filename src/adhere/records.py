@@ -76,6 +76,27 @@ class Passage:
         _refuse(self.end - self.start != len(self.text), "passage: offsets and text disagree")
         _refuse(not self.text.strip(), "passage: no text")
 
+    @property
+    def body(self) -> str:
+        """The text on one line and without its headings, as prompts want it."""
+        lines = self.text.split("\n")
+        return " ".join(line for line in lines if line.strip() and line not in self.headings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewriting:
+    """A passage told again from another angle; `midtrain` reads it beside the text."""
+
+    id: str
+    passage: str
+    angle: str
+    """One of `adhere.generate.ANGLES`."""
+    text: str
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        _refuse(not self.text.strip(), "rewriting: no text")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:

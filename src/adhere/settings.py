@@ -150,6 +150,9 @@ class MidtrainSettings(TrainSettings):
     (docs/training.md shows what it brought)."""
     epochs: Annotated[float, Field(gt=0)] = 3
     """Passes over the text."""
+    rewritings: Annotated[int, Field(ge=0, le=4)] = 0
+    """From how many angles the teacher tells each passage with a clause again (`adhere rewrite`),
+    to be read beside the text."""
     batch_size: Annotated[int, Field(ge=1)] = 4
     """Windows an optimiser step."""
     max_length: Annotated[int, Field(ge=32)] = 256

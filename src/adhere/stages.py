@@ -5,7 +5,7 @@ they are bound to files. The order of the table is the way of the data.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from adhere.clauses import extract_clauses
 from adhere.conflicts import check_precedence, find_relations, settle
 from adhere.curate import curate
 from adhere.errors import InputError
-from adhere.generate import generate
+from adhere.generate import ANGLES, generate, rewritings
 from adhere.grounding import Grounding
 from adhere.ingest import ingest
 from adhere.processes import from_first
@@ -31,6 +31,7 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
+    Rewriting,
     Verdict,
 )
 from adhere.review import Kind, Review
@@ -167,9 +168,36 @@ def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
     return review.facts()
 
 
+def _rewrite(bench: Bench, folder: Path) -> Outcome:
+    documents = bench.read("ingest/documents.jsonl", Document)
+    valued = {clause.passage for clause in bench.read("clauses/clauses.jsonl", Clause)}
+    passages = bench.read("ingest/passages.jsonl", Passage)
+    kept, dropped = rewritings(
+        [passage for passage in passages if passage.id in valued],
+        {document.id: document.language for document in documents},
+        bench.teacher,
+        ANGLES[: bench.settings.midtrain.rewritings],
+        bench.settings.clauses.min_support,
+    )
+    bench.engine.close()
+    counts = {"rewritings": write_records(folder / "rewritings.jsonl", kept)}
+    return _outcome(folder, counts | Counter(one.angle for one in kept), dropped)
+
+
 def _midtrain(bench: Bench, folder: Path) -> Outcome:
     task = _task(bench, folder, "midtrain", bench.settings.midtrain)
-    return _trained(bench, folder, train_text(_texts(bench), task))
+    texts = [*_texts(bench), *_rewritten(bench)]
+    return _trained(bench, folder, train_text(texts, task))
+
+
+def _rewritten(bench: Bench) -> list[str]:
+    """All that was told again from one angle, as one text; a text for each angle."""
+    if not is_on("rewrite", bench.settings):
+        return []
+    told: dict[str, list[str]] = defaultdict(list)
+    for one in bench.read("rewrite/rewritings.jsonl", Rewriting):
+        told[one.angle].append(one.text)
+    return ["\n\n".join(texts) for texts in told.values()]
 
 
 def _document_lm(bench: Bench, folder: Path) -> Outcome:
@@ -347,8 +375,8 @@ class Stage:
     """The prompts that it uses, in whichever style."""
     files: tuple[str, ...] = ()
     """The settings that name files of the user's that it reads."""
-    switch: str | None = None
-    """The setting that switches it on, where it is not always on."""
+    switches: tuple[str, ...] = ()
+    """The settings that it is off without, where it is not always on."""
     reviewed: tuple[Kind, ...] = ()
     """The kinds of its rows that a person's decisions are applied to, last."""
     resumes: bool = False
@@ -392,12 +420,20 @@ STAGES: Mapping[str, Stage] = {
         prompts=_ROWS,
         reviewed=("examples", "pairs", "probes"),
     ),
+    "rewrite": Stage(
+        does="passages with a clause -> the same told again from other angles",
+        after=("ingest", "clauses"),
+        settings=(*_TEACHER, "midtrain.rewritings", "clauses.min_support"),
+        work=_rewrite,
+        prompts=("rewrite", "support"),
+        switches=("midtrain.enabled", "midtrain.rewritings"),
+    ),
     "midtrain": Stage(
         does="document text -> adapter that SFT goes on from",
-        after=("ingest",),
+        after=("ingest", "rewrite"),
         settings=("models.student", "midtrain"),
         work=_midtrain,
-        switch="midtrain.enabled",
+        switches=("midtrain.enabled",),
         resumes=True,
     ),
     "sft": Stage(
@@ -453,8 +489,14 @@ STAGES: Mapping[str, Stage] = {
 
 def is_on(name: str, settings: RunSettings) -> bool:
     """Whether a stage has work to do in this run at all."""
-    switch = STAGES[name].switch
-    return switch is None or _setting(settings, switch)
+    return not switched_off(name, settings)
+
+
+def switched_off(name: str, settings: RunSettings) -> str:
+    """What a stage is off by, in words; empty where it is on."""
+    values = {switch: _setting(settings, switch) for switch in STAGES[name].switches}
+    off = (f"{switch} is {json.dumps(value)}" for switch, value in values.items() if not value)
+    return next(off, "")
 
 
 def parents(name: str, settings: RunSettings) -> list[str]:

@@ -20,14 +20,14 @@ class Claim:
     """What it is said to follow from, on one line."""
 
 
-def leanings(claims: Iterable[Claim], teacher: Teacher) -> dict[Claim, float | None]:
+def leanings(claims: Iterable[Claim], teacher: Teacher, what: str) -> dict[Claim, float | None]:
     """log P("Yes") - log P("No"), in nats, to whether each follows; None where scoring failed.
 
-    Raises NoLikelihoodError for an engine that cannot score.
+    `what` names the work in the progress. Raises NoLikelihoodError for an engine that cannot score.
     """
     requests = {claim: _requests(claim, teacher) for claim in claims}
     both = [request for pair in requests.values() for request in pair]
-    scores = score_all(teacher.engine, both, "clauses: what follows", teacher.progress)
+    scores = score_all(teacher.engine, both, what, teacher.progress)
     found: dict[Claim, float | None] = {}
     for claim, (yes, no) in requests.items():
         said, denied = scores[yes.id], scores[no.id]

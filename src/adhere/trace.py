@@ -7,7 +7,7 @@ import difflib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,12 +23,13 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
+    Rewriting,
     Verdict,
 )
 from adhere.stages import STAGES
 from adhere.store import read_records
 
-Kind = Literal["document", "passage", "clause", "example", "pair", "probe", "dropped"]
+Kind = Literal["document", "passage", "rewriting", "clause", "example", "pair", "probe", "dropped"]
 R = TypeVar("R")
 
 _AROUND = 160
@@ -41,6 +42,8 @@ class RunRecords:
 
     documents: Mapping[str, Document]
     passages: Mapping[str, Passage]
+    rewritings: Mapping[str, Sequence[Rewriting]]
+    """Passage id -> what it was told again as, for `midtrain`."""
     clauses: Mapping[str, Clause]
     aside: Mapping[str, Clause]
     """Clauses that gave way to others, and make no rows."""
@@ -67,6 +70,7 @@ class RunRecords:
             ("pair", _ids(self.pairs)),
             ("example", _ids(self.examples)),
             ("clause", chain(self.clauses, self.aside)),
+            ("rewriting", _ids(self.rewritings)),
             ("passage", self.passages),
             ("document", self.documents),
         )
@@ -138,6 +142,8 @@ class Trail:
     clauses: tuple[ClauseTrail, ...]
     dropped: tuple[Dropped, ...]
     """What this id was dropped for, or what was passed over in this passage or document."""
+    rewritings: tuple[Rewriting, ...] = ()
+    """Of a passage: all that it was told again as; of a rewriting: it alone."""
 
 
 def read_run(run: Path) -> RunRecords:
@@ -161,6 +167,7 @@ def read_run(run: Path) -> RunRecords:
     return RunRecords(
         documents=documents,
         passages=_keyed(read_records(run / "ingest/passages.jsonl", Passage)),
+        rewritings=_grouped(_some(run, "rewrite/rewritings.jsonl", Rewriting), "passage"),
         clauses=clauses,
         aside=aside,
         examples=_grouped(examples.values(), "clause"),
@@ -237,6 +244,8 @@ def trace(records: RunRecords, wanted: str) -> Trail:
         return _of_document(records, key)
     if kind == "passage":
         return _of_passage(records, key)
+    if kind == "rewriting":
+        return _of_rewriting(records, key)
     if kind == "dropped":
         return _of_dropped(records, key)
     return _of_clause(records, key, kind)
@@ -263,7 +272,14 @@ def _of_passage(records: RunRecords, key: str) -> Trail:
         passages=(key,),
         clauses=_clauses_under(records, {key}),
         dropped=_dropped_under(records, {key}),
+        rewritings=tuple(records.rewritings.get(key, ())),
     )
+
+
+def _of_rewriting(records: RunRecords, key: str) -> Trail:
+    [told] = [one for group in records.rewritings.values() for one in group if one.id == key]
+    trail = _of_passage(records, told.passage)
+    return replace(trail, id=key, kind="rewriting", dropped=(), rewritings=(told,))
 
 
 def _of_clause(records: RunRecords, key: str, kind: Kind) -> Trail:

@@ -118,6 +118,7 @@ _STAGES = {
     "clauses": "passages to clauses, what the document values",
     "generate": "clauses to examples, preference pairs and held-out probes",
     "curate": "keep the rows worth training on, and say why the others went",
+    "rewrite": "tell the passages again from other angles, for midtrain to read",
     "midtrain": "plain training on the documents' text, for SFT to go on from",
     "sft": "supervised fine-tuning on the examples",
     "dpo": "preference optimisation on the pairs, from the SFT adapter",

@@ -24,7 +24,10 @@ def trail_lines(trail: Trail) -> "Iterator[RenderableType]":
         yield from _place(trail.place)
     if trail.kind == "document":
         yield _line("passages", " ".join(trail.passages))
-    if trail.kind in ("document", "passage", "dropped"):
+    for told in trail.rewritings:
+        yield _line(told.id, f"told again, {told.angle}: {told.text}")
+        yield _line("made by", f"{told.origin.model} with {told.origin.prompt}")
+    if trail.kind in ("document", "passage", "rewriting", "dropped"):
         yield from _drops(trail.dropped)
         for clause in trail.clauses:
             yield from _clause_in_short(clause)

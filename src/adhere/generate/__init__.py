@@ -17,6 +17,7 @@ from adhere.generate.pairs import TOLD_APART, Answers, Writers, two_answers
 from adhere.generate.plan import KINDS, plan
 from adhere.generate.questions import Question, Source, find_questions
 from adhere.generate.replies import drop, same
+from adhere.generate.rewritings import ANGLES, rewritings
 from adhere.records import (
     Clause,
     Document,
@@ -30,7 +31,7 @@ from adhere.records import (
 from adhere.settings import GenerateSettings
 from adhere.teacher import Teacher
 
-__all__ = ["KINDS", "Generated", "generate"]
+__all__ = ["ANGLES", "KINDS", "Generated", "generate", "rewritings"]
 
 
 @dataclass(frozen=True, slots=True)
