@@ -3,8 +3,9 @@
 Trains the student on the data of a finished RUN once for each recipe and seed, and asks of
 each how likely it finds the held-out references and whether it prefers them to their
 contrasts. `NAME=RUN` adds a recipe that takes its pairs from another run of the same
-clauses (one of another `generate.strategy`). What stands in OUT is not done again, so the
-command may be stopped and given again. Prints a Markdown table.
+clauses (one of another `generate.strategy`). Rewritings are read by one recipe alone, from
+where `adhere rewrite RUN --midtrain.rewritings 4` put them. What stands in OUT is not done
+again, so the command may be stopped and given again. Prints a Markdown table.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from adhere.progress import ConsoleProgress
 from adhere.records import Probe
 from adhere.settings import RunSettings
 
-DATA = ("ingest", "clauses", "generate", "curate")
+DATA = ("ingest", "clauses", "generate", "curate", "rewrite")
 SHARED = ("midtrain", "sft")
 """Trained once for a seed; trained anew, as out of date, where a recipe has other settings."""
 TRAININGS = (*SHARED, "dpo")
@@ -56,11 +57,14 @@ RECIPES = (
     Recipe("SFT + DPO (default)"),
     Recipe("SFT, without the text", system="sft", settings=WITHOUT_TEXT),
     Recipe("SFT + DPO, without the text", settings=WITHOUT_TEXT),
+    Recipe("the text, 6 epochs", settings={"midtrain": {"epochs": 6}}),
+    Recipe("the text and rewritings", settings={"midtrain": {"rewritings": 4}}),
     Recipe("without the likelihood term", settings={"dpo": {"method": "dpo"}}),
     Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
     Recipe("KTO", settings={"dpo": {"method": "kto"}}),
     Recipe("DPO at 3e-5", settings={"dpo": {"learning_rate": 3e-5}}),
     Recipe("DPO at 3e-4", settings={"dpo": {"learning_rate": 3e-4}}),
+    Recipe("DPO at 1e-3", settings={"dpo": {"learning_rate": 1e-3}}),
     Recipe("DPO, 8 epochs", settings={"dpo": {"epochs": 8}}),
 )
 
@@ -69,8 +73,10 @@ def trained(run: Path, recipe: Recipe, seed: int, out: Path) -> Bench:
     """The run's data in a folder of the recipe's own, with its trainings up to date."""
     folder = out / f"{recipe.name}-{seed}"
     settings = RunSettings.read(run / "run.toml")
-    for changes in ({stage: {"seed": seed} for stage in TRAININGS}, recipe.settings):
-        settings = settings.merge(changes, source=str(run))
+    plain = {stage: {"seed": seed} for stage in TRAININGS}
+    plain["midtrain"]["rewritings"] = 0
+    for changes in (plain, recipe.settings):
+        settings = settings.merge(dict(changes), source=str(run))
     for name in (*DATA, *SHARED):
         source = (run if name in DATA else out / f"SFT-{seed}") / name
         if source.exists() and not (folder / name).exists():

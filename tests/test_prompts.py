@@ -24,6 +24,7 @@ VALUES = {
     "situation": {"kind": "rule"},
     "answer": {"text": "Crew must rest.", "question": "May I go on?", "start": "No,"},
     "against": {"text": "Crew must rest.", "question": "May I go on?", "start": "Yes,"},
+    "rewrite": {"text": "Crew must rest.", "angle": "plain"},
     "critique": {"text": "Crew must rest.", "question": "May I go on?", "draft": "Go on."},
     "revise": {
         "text": "Crew must rest.",
@@ -37,6 +38,14 @@ VALUES = {
     "judge_generic": {},
     "retrieved": {"passages": ["One.", "Two."]},
 }
+OPTIONAL = {
+    "value": {"passage"},
+    "question": {"place"},
+    "situation": {"kind"},
+    "rewrite": {"angle"},
+    "rewrite.chat": {"angle"},
+}
+"""What a prompt is given and need not hold in the same words."""
 STYLED = tuple(
     name
     for name in VALUES
@@ -58,7 +67,7 @@ def test_every_prompt_has_its_values_here() -> None:
 def test_a_prompt_holds_what_it_was_given(name: str) -> None:
     text = Prompts().render(name, **VALUES[name.removesuffix(".chat")])
     given = VALUES[name.removesuffix(".chat")]
-    optional = {"value": {"passage"}, "question": {"place"}, "situation": {"kind"}}.get(name, set())
+    optional = OPTIONAL.get(name, set())
     for key, value in given.items():
         for one in [value] if isinstance(value, str) else value:
             assert key in optional or one in text
