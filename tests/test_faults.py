@@ -47,6 +47,55 @@ def test_every_fault_is_seen(question: str, answer: str, reason: str) -> None:
     assert fault(question, answer, DOCUMENT) == reason
 
 
+ROWS = ("question", "opposite", "answer")
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "answer", "reason"),
+    [
+        ("fr", "Que dit ce texte du repos ?", "Il faut se reposer.", "question needs the text"),
+        ("fr", "Puis-je m'asseoir ?", "Selon la règle, oui, asseyez-vous.", "answer speaks of"),
+        ("fr", "Puis-je m'asseoir ?", "Oui. Réponse : asseyez-vous donc.", "echo of the prompt"),
+        ("fr", "La Charte de la Vallée tient-elle ?", "Oui, elle tient.", "echo of the prompt"),
+        ("es", "¿Puedo sentarme según esta norma?", "Sí, puede sentarse.", "question needs the"),
+        ("es", "¿Puedo sentarme ahora?", "Sí. Pregunta: ¿puedo remar?", "echo of the prompt"),
+        ("zh", "根据上述规定，我可以休息吗？", "可以，请您休息。", "question needs the text"),
+        ("zh", "我现在可以休息吗？", "可以，请休息。问题：我可以划船吗？", "echo of the prompt"),
+        ("ja", "この規則では休んでもよいですか？", "はい、休んでください。", "question needs the"),
+        ("ja", "山谷の舟に乗れますか？", "谷の憲章によれば乗れます。", "echo of the prompt"),
+        ("ar", "ماذا يقول هذا النص عن الراحة؟", "يجب أن يستريح الجميع.", "question needs the text"),
+        ("ar", "هل يجوز لي أن أستريح؟", "نعم. السؤال: هل أجدف؟", "echo of the prompt"),
+    ],
+)
+def test_faults_in_other_languages(language: str, question: str, answer: str, reason: str) -> None:
+    known_of = known(
+        [f"{question} {answer}".translate({ord(":"): " ", ord("："): " "})[:12]],
+        [Prompts().bare(name, language) for name in ROWS],
+    )
+    found = fault(question, answer, known_of)
+    assert found is not None
+    assert found.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "answer"),
+    [
+        ("fr", "Puis-je refuser de signer ?", "Oui, vous le pouvez, car nul n'y est obligé."),
+        ("es", "¿Puedo negarme a firmar?", "Sí, puede negarse, porque nadie está obligado."),
+        ("zh", "我可以学习日本文学吗？", "可以，人人有权自由学习。"),
+        ("ja", "日本文化を学んでもよいですか？", "はい、学んでください。誰でも学べます。"),
+        ("ar", "هل يجوز لي أن أرفض التوقيع؟", "نعم، لأن أحدا لا يجبر على ذلك."),
+    ],
+)
+def test_sound_rows_in_other_languages(language: str, question: str, answer: str) -> None:
+    prompts = [Prompts().bare(name, language) for name in ROWS]
+    assert fault(question, answer, known([question + answer], prompts)) is None
+
+
+def test_a_word_that_ends_as_a_label_is_none() -> None:
+    assert fault("May I sit?", "Yes. In this context: sit down.", DOCUMENT) is None
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [

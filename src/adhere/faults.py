@@ -6,24 +6,49 @@ What stands in the documents is never a fault: a hotline's number, a name, a wor
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 PersonalData = Literal["e-mail address", "account or card number", "phone number"]
 
-_NEEDS_TEXT = re.compile(
-    r"\b(?:the|this|that) (?:text|passage|paragraph|sentence|excerpt|statement|above|following)\b"
-    r"|\b(?:this|the given) (?:rule|section|article|clause|document)\b|\baccording to the\b"
-    r"|\bthe rule (?:only|does(?: not|n't))\b",
-    re.IGNORECASE,
-)
-_LABEL = re.compile(
-    r"\b(?:Rule|Text|Question|Answer|Sentence|Opposite|Someone (?:asks|gives|has|is)\b[^.?!]*):",
-    re.IGNORECASE,
-)
+_LEANS: Mapping[str, str] = {
+    "en": r"""\b(?:the|this|that)\ (?:text|passage|paragraph|sentence|excerpt|statement|above
+        |following)\b | \b(?:this|the\ given)\ (?:rule|section|article|clause|document)\b
+        | \baccording\ to\ the\b | \bthe\ rule\ (?:only|does(?:\ not|n't))\b""",
+    "fr": r"""\b(?:ce|cet|cette|le\ présent|la\ présente)\ (?:texte|passage|paragraphe|phrase
+        |extrait|énoncé|règle|article|clause|section|document)\b
+        | \b(?:le|du|au)\ (?:texte|passage|paragraphe)\b
+        | \bselon\ (?:le\ texte|la\ règle|l['’]article|le\ passage)\b
+        | \bla\ règle\ ne\ (?:dit|parle|mentionne|précise)\b | \bci-dessus\b""",
+    "es": r"""\b(?:este|esta|el\ presente|la\ presente)\ (?:texto|pasaje|párrafo|frase|fragmento
+        |enunciado|regla|norma|artículo|cláusula|sección|documento)\b
+        | \b(?:el|del|al)\ (?:texto|pasaje|párrafo)\b
+        | \bsegún\ (?:el\ texto|la\ regla|la\ norma|el\ artículo|el\ pasaje)\b
+        | \bla\ (?:regla|norma)\ (?:no|solo|sólo)\ (?:dice|habla|menciona|especifica)\b""",
+    "de": r"""\b(?:diese[rsmn]?|der\ obige|die\ obige)\ (?:Text|Absatz|Abschnitt|Satz|Regel|Artikel
+        |Klausel|Dokument)\b | \b(?:der|dem|im)\ Text\b | \blaut\ (?:Text|(?:der|dem)\ Regel)\b
+        | \bdie\ Regel\ (?:sagt|erwähnt|spricht)\b""",
+    "ar": r"""(?:هذا|هذه)\ (?:النص|الفقرة|القاعدة|البند|المقطع|العبارة|الوثيقة)
+        | (?:وفقا?ً?|طبقا?ً?)\ (?:ل(?:لنص|لقاعدة|لفقرة)|لهذ[اه]\ ال\w+)
+        | القاعدة\ (?:لا|لم)\ (?:تذكر|تقول|تنص)""",
+    "zh": r"""(?:本|该|此|这段|这篇|上述|以上)(?:文本|段落|文字|句子|条文|规定|规则|条款)
+        | (?:这|那)(?:条|项|一)(?:规定|规则|条款) | (?:上|前)文
+        | 规定(?:里|中)?(?:没有|并未|未)(?:提|说|写)""",
+    "ja": r"""(?:この|その|本|上記の)(?:規則|文章|条文|条項|文書|段落)
+        | 規則(?:に|で)?は[^。]*(?:述べ|書かれ|触れ|言及)[^。]*(?:ない|ません)""",
+}
+"""By language: what speaks of a text that the reader does not have."""
+_NEEDS_TEXT = re.compile("|".join(f"(?:{words})" for words in _LEANS.values()), re.I | re.X)
+_OPENING = re.compile(r"\bSomeone (?:asks|gives|has|is|would|wants)\b[^.?!]*:", re.IGNORECASE)
+_LABEL = re.compile(r"^([^\W\d_]{2,12})(?: ?[(（][^()（）]*[)）])?\s?[:：]", re.MULTILINE)
+"""A worked example's line begins with one: `Rule (Charter, Article 4): ...`."""
+_USUAL_LABELS = frozenset({"answer", "question", "rule", "text"})
+"""A small teacher writes them in whatever language."""
 _NAME = re.compile(r"(?=\b([A-Z][a-z]+ (?:of |the )*[A-Z][a-z]+)\b)")
 """Two capitalised words side by side; of a longer name, every two."""
+_PLACE = re.compile(r"[(（]([^()（）,，،、{}]{3,})[,，،、]")
+"""In whatever script: `(Charter of the Valley, Article 4)`."""
 _MACHINE = re.compile(
     r"\bas an? (?:AI|artificial intelligence)\b|\blanguage model\b", re.IGNORECASE
 )
@@ -62,19 +87,27 @@ class Known:
     """Names of the documents' scripts."""
     names: frozenset[str] = frozenset()
     """The proper names of the prompts' worked examples that no document holds."""
+    labels: frozenset[str] = _USUAL_LABELS
+    """What the lines of the worked examples begin with, in lower case."""
     personal: frozenset[str] = frozenset()
     """The documents' e-mail addresses and numbers, as `_plain` writes them."""
 
 
 def known(documents: Iterable[str], prompts: Iterable[str] = ()) -> Known:
     """What the texts of the documents and of the prompts say about rows made from them."""
-    texts = list(documents)
+    texts, shown = list(documents), list(prompts)
     text = "\n".join(texts).casefold()
     return Known(
         text=text,
         scripts=frozenset(script for one in texts for script in scripts(one)),
         names=frozenset(
-            name for prompt in prompts for name in _NAME.findall(prompt) if not _in(name, text)
+            name
+            for prompt in shown
+            for name in (*_NAME.findall(prompt), *_PLACE.findall(prompt))
+            if not _in(name, text)
+        ),
+        labels=_USUAL_LABELS.union(
+            label.casefold() for one in shown for label in _LABEL.findall(one)
         ),
         personal=frozenset(_plain(found) for one in texts for _, found in _personal(one)),
     )
@@ -83,11 +116,11 @@ def known(documents: Iterable[str], prompts: Iterable[str] = ()) -> Known:
 def fault(question: str, answer: str, known: Known) -> str | None:
     """What is wrong with a question and its answer by themselves, or None."""
     both = f"{question}\n{answer}"
-    if _NEEDS_TEXT.search(question):
+    if needs_text(question):
         return "question needs the text beside it"
-    if _NEEDS_TEXT.search(answer):
+    if needs_text(answer):
         return "answer speaks of the text"
-    if _LABEL.search(both) or any(name in both for name in known.names):
+    if _echoes(both, known):
         return "echo of the prompt"
     if any(not _in(found, known.text) for found in _MACHINE.findall(both)):
         return "speaks as a machine"
@@ -104,6 +137,22 @@ def fault(question: str, answer: str, known: Known) -> str | None:
     if answer.strip().rstrip(".!?").casefold() in question.casefold():
         return "answer repeats the question"
     return None
+
+
+def needs_text(text: str) -> bool:
+    """Whether it speaks of a text that its reader does not have, in one of our languages."""
+    return bool(_NEEDS_TEXT.search(text))
+
+
+def _echoes(text: str, known: Known) -> bool:
+    if _OPENING.search(text) or any(name in text for name in known.names):
+        return True
+    said = re.findall(r"([^\W\d_]+)\s?[:：]", text.casefold())
+    # Without spaces a label has the end of the sentence before it on its front.
+    return any(
+        word in known.labels or (not word.isascii() and word.endswith(tuple(known.labels)))
+        for word in said
+    )
 
 
 def personal_data(
