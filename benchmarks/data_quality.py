@@ -1,14 +1,16 @@
 """How good is the data of finished runs? `data_quality.py RUN ...` prints one table.
 
-Reads what `adhere generate` and `adhere curate` left; nothing is generated or scored again.
-`data_quality.py --draw N SEED RUN` prints N rows drawn at random, to be marked by a person.
+Reads what `adhere generate` and `adhere curate` left; nothing is generated or scored again, but
+with `--judge`: the teacher then says of every kept pair which answer is the better one, as the
+judges of the evaluation do. `--draw N SEED` prints N rows drawn at random, to be marked by a
+person, and `--marks FILE` what such marks come to (a JSON list of rows: `id`, `right`, `why`).
 """
 
+import argparse
 import json
 import random
-import re
-import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import mean, median
@@ -16,15 +18,22 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
+from adhere.bench import Bench
+from adhere.evaluate.judges import Comparison, LikelihoodJudge, PointwiseJudge
+from adhere.faults import needs_text
+from adhere.generate.stance import WORDS
+from adhere.grounding import Grounding
+from adhere.parts import names_contact
+from adhere.progress import ConsoleProgress
+from adhere.settings import RunSettings
+
 Row = dict[str, Any]
 KINDS = ("examples", "pairs", "probes")
 NEAR = 90
 """Percent of two questions that is the same, by characters in order, from which they are near."""
-_LEANS = re.compile(
-    r"\b(?:this|these|the|that|above|following) (?:rule|clause|text|passage|statement|sentence|"
-    r"section|article|document|paragraph|quote)s?\b",
-    re.IGNORECASE,
-)
+_NO_QUESTION = ("opposite does not differ", "no opposite", "both answers are the same")
+"""What `generate` drops besides questions and their answers."""
+_YES = tuple(f"{yes}{comma}" for yes, _ in WORDS.values() for comma in (",", "،", "，", "、"))
 
 
 def rows(run: Path, name: str) -> list[Row]:
@@ -55,6 +64,8 @@ def measures(run: Path) -> dict[str, str]:
     kept = {kind: rows(run, f"curate/{kind}") for kind in KINDS}
     dropped = manifest(run, "curate")["dropped"]
     total, left = (sum(map(len, table.values())) for table in (made, kept))
+    reasons = manifest(run, "generate")["dropped"]
+    asked = total + sum(reasons.values()) - sum(reasons.get(one, 0) for one in _NO_QUESTION)
     pairs = kept["pairs"]
     contrasts = sum(probe["contrast"] is not None for probe in kept["probes"])
     ungrounded = dropped.get("answer not grounded", 0)
@@ -64,6 +75,7 @@ def measures(run: Path) -> dict[str, str]:
     seconds = sum(stage["seconds"] for stage in spent)
     tokens = sum(stage["facts"]["requests"].get("tokens", 0) for stage in spent)
     found = {
+        "rows kept of questions asked": share(left, asked),
         "rows kept of generated": share(left, total),
         **{f"kept {kind}": str(len(kept[kind])) for kind in KINDS},
         "probes with a contrast": str(contrasts),
@@ -71,18 +83,43 @@ def measures(run: Path) -> dict[str, str]:
         "pairs told apart, of those grounded": share(len(pairs), len(pairs) + alike),
         "length of chosen to rejected": _ratios(pairs),
         "near-duplicate questions": share(near(questions), len(questions)),
-        "questions that lean on a text": share(
-            sum(bool(_LEANS.search(question)) for question in questions), len(questions)
-        ),
+        "questions that lean on a text": share(sum(map(needs_text, questions)), len(questions)),
         **{
             f"clauses with {kind}": share(len({row["clause"] for row in kept[kind]}), len(clauses))
             for kind in KINDS
         },
+        "prohibitions with a permitted twin": _twins(clauses, kept),
+        "answers that name whom the clause names": _contacts(clauses, kept),
+        "pairs answered by no": share(
+            sum(not pair["chosen"].startswith(_YES) for pair in pairs), len(pairs)
+        ),
         "seconds a kept row": f"{seconds / left:.1f}",
         "tokens a kept row": f"{tokens / left:,.0f}",
     }
-    reasons = manifest(run, "generate")["dropped"] | dropped
-    return found | {f"dropped: {reason}": str(count) for reason, count in reasons.items()}
+    return found | {
+        f"dropped: {reason}": str(count) for reason, count in (reasons | dropped).items()
+    }
+
+
+def _twins(clauses: list[Row], kept: dict[str, list[Row]]) -> str:
+    """Clauses of what is forbidden that are trained on something that they permit."""
+    trained = {
+        row["clause"]
+        for row in (*kept["examples"], *kept["pairs"])
+        if row.get("answer", row.get("chosen", "")).startswith(_YES)
+    }
+    forbidden = {clause["id"] for clause in clauses if clause["polarity"] == "forbidden"}
+    return share(len(forbidden & trained), len(forbidden))
+
+
+def _contacts(clauses: list[Row], kept: dict[str, list[Row]]) -> str:
+    statement = {clause["id"]: clause["statement"] for clause in clauses}
+    answers = [
+        row.get("answer") or row.get("chosen")
+        for row in (*kept["examples"], *kept["pairs"])
+        if names_contact(statement[row["clause"]])
+    ]
+    return share(sum(map(names_contact, answers)), len(answers))
 
 
 def _ratios(pairs: list[Row]) -> str:
@@ -100,6 +137,51 @@ def table(runs: list[Path]) -> str:
         cells = [column.get(name, "0") for column in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def judged(run: Path) -> str:
+    """How many kept pairs each judge tells apart, on the chosen answer's side."""
+    bench = Bench(run, RunSettings.read(run / "run.toml"), ConsoleProgress())
+    text = {row["id"]: row["text"] for row in rows(run, "ingest/passages")}
+    clauses = {row["id"]: row for row in rows(run, "clauses/clauses")}
+    items = [
+        Comparison(
+            probe=pair["id"],
+            passage=text[clauses[pair["clause"]]["passage"]],
+            statement=clauses[pair["clause"]]["statement"],
+            question=pair["question"],
+            a=pair["chosen"],
+            b=pair["rejected"],
+        )
+        for pair in rows(run, "curate/pairs")
+    ]
+    panel = (
+        LikelihoodJudge(Grounding(bench.engine, bench.progress)),
+        PointwiseJudge(bench.engine, bench.prompts, bench.progress),
+    )
+    lines: list[str] = []
+    for judge in panel:
+        found = judge.compare(items)
+        won = Counter(one.winner for one in found)
+        clear = sum(one.margin >= bench.settings.curate.min_margin for one in found)
+        lines.append(
+            f"{run.name}: judge {judge.name} prefers the chosen answer in "
+            f"{share(won['a'], len(found))}, by the least margin in {share(clear, len(found))}"
+        )
+    return "\n".join(lines)
+
+
+def marked(run: Path, marks: Sequence[Row]) -> Iterator[str]:
+    """What a person's marks come to, for the rows that the run holds."""
+    kind_of = {row["id"]: kind for kind in KINDS for row in rows(run, f"curate/{kind}")}
+    here = [mark for mark in marks if mark["id"] in kind_of]
+    right = [mark for mark in here if mark["right"]]
+    yield f"{run.name}: right {share(len(right), len(here))} of {len(kind_of)} kept rows"
+    for kind in KINDS:
+        own = [mark for mark in here if kind_of[mark["id"]] == kind]
+        yield f"  {kind}: {share(sum(mark['right'] for mark in own), len(own))}"
+    for why, count in Counter(mark["why"] for mark in here if not mark["right"]).most_common():
+        yield f"  wrong: {why}: {count}"
 
 
 def drawn(run: Path, count: int, seed: int) -> str:
@@ -121,8 +203,23 @@ def drawn(run: Path, count: int, seed: int) -> str:
     )
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "--draw":
-        print(drawn(Path(sys.argv[4]), int(sys.argv[2]), int(sys.argv[3])))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--judge", action="store_true", help="let the teacher judge the pairs")
+    parser.add_argument("--draw", nargs=2, type=int, metavar=("N", "SEED"))
+    parser.add_argument("--marks", type=Path)
+    given = parser.parse_args()
+    if given.draw:
+        print(*(drawn(run, *given.draw) for run in given.runs), sep="\n\n")
+    elif given.marks:
+        marks = json.loads(given.marks.read_text(encoding="utf-8"))
+        print(*(line for run in given.runs for line in marked(run, marks)), sep="\n")
     else:
-        print(table([Path(name) for name in sys.argv[1:]]))
+        print(table(given.runs))
+        if given.judge:
+            print(*map(judged, given.runs), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

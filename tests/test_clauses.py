@@ -322,6 +322,55 @@ def test_a_passage_that_says_something_is_not_asked_what_it_shows() -> None:
     assert [clause.stance for clause in clauses] == ["explicit"]
 
 
+def test_a_strong_teacher_is_asked_what_the_rest_of_a_passage_shows() -> None:
+    def reply(prompt: str) -> str:
+        if "states no rule" not in prompt:
+            asked = prompt.split('sentence alone: "')[1]
+            return "you must" if asked.startswith("Crew must rest.") else "nothing is asked"
+        return "nothing" if "Crew must rest" in prompt or "purse" not in prompt else "honesty"
+
+    passages = [
+        passage(f"The purse\nCrew must rest. {STORY}", 0, ("The purse",)),
+        passage("Crew must rest. The sea is grey.", 500),
+    ]
+    clauses, dropped = extract(passages, reply, style="chat")
+    assert [(one.passage, one.stance, one.statement) for one in clauses] == [
+        ("p0", "implicit", "honesty"),
+        ("p0", "explicit", "Crew must rest."),
+        ("p500", "explicit", "Crew must rest."),
+    ]
+    assert not [drop for drop in dropped if drop.reason == "passage without value content"]
+
+
+@pytest.mark.parametrize(
+    ("language", "nothing", "value"),
+    [("fr", "rien", "l'honnêteté"), ("zh", "没有", "诚实"), ("ja", "なし", "正直であること")],
+)
+def test_what_is_shown_is_asked_in_the_language_of_the_document(
+    language: str, nothing: str, value: str
+) -> None:
+    label = Prompts().bare("implied", language).rstrip().splitlines()[-1]
+
+    def reply(prompt: str) -> str:
+        if not prompt.endswith(label):
+            return "nothing is asked"
+        return value if "purse" in prompt else nothing
+
+    engine = FakeEngine("teacher", reply)
+    clauses, dropped = extract_clauses(
+        [document(STORY, language)],
+        [passage(STORY), passage("The station has two platforms. " * 5, 500)],
+        Teacher(engine, Prompts(), NoProgress()),
+        ClausesSettings(),
+    )
+    assert [(one.statement, one.origin.prompt.split("@")[0]) for one in clauses] == [
+        (value, f"{language}/implied")
+    ]
+    assert [one.record_id for one in dropped if one.reason.startswith("passage without")] == [
+        "p500"
+    ]
+
+
 def test_a_story_whose_request_fails_is_dropped_with_the_engines_words() -> None:
     _, dropped = extract(
         [passage(STORY)],

@@ -53,7 +53,7 @@ STYLED = tuple(
     if name not in ("situation", "support", "judge_pairwise", "judge_generic", "retrieved")
 )
 LANGUAGES = ("ar", "es", "fr", "ja", "zh")
-TRANSLATED = ("situation", "question", "opposite", "answer")
+TRANSLATED = ("situation", "question", "opposite", "answer", "implied")
 OURS = Path(prompts.__file__).parent
 
 

@@ -9,6 +9,7 @@ anything, the teacher is asked what the passage shows that it values (docs/decis
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -21,9 +22,9 @@ from adhere.records import (
     Completion,
     Document,
     Dropped,
+    Origin,
     Passage,
     Polarity,
-    Request,
     Sampling,
     Stance,
     distinct,
@@ -35,6 +36,8 @@ from adhere.teacher import Teacher
 from adhere.text import sentence_spans, text_size
 
 NOTHING = "nothing"
+_NOTHINGS = (NOTHING, "rien", "nada", "没有", "なし", "لا شيء")
+"""The same in the languages that `implied.md` is there in."""
 _PHRASES: dict[str, Polarity | None] = {
     "you must not": "forbidden",
     "you may not": "forbidden",
@@ -79,10 +82,10 @@ def extract_clauses(
     ]
     read, dropped = _stated(sentences, language, teacher)
     said, unsupported = supported(read, language, teacher, settings)
-    with_clause = {clause.passage for clause in said}
-    silent = [passage for passage in passages if passage.id not in with_clause]
-    shown, unshown = _implied(silent, teacher)
-    capped, over = _cap(distinct([*said, *shown]), settings.max_per_passage)
+    shown, unshown = _implied(passages, said, language, teacher)
+    place = {passage.id: number for number, passage in enumerate(passages)}
+    found = sorted(distinct([*said, *shown]), key=lambda clause: place[clause.passage])
+    capped, over = _cap(found, settings.max_per_passage)
     return capped, dropped + unsupported + unshown + over
 
 
@@ -191,8 +194,7 @@ def _stated(
             sentence.passage,
             (sentence.start, sentence.end),
             (sentence.text if cut or not wording else wording, polarity, "explicit"),
-            ("value", requests[sentence]),
-            teacher,
+            teacher.origin("value", requests[sentence], sentence.passage.id),
             _parts(sentence, following, spoken, polarity),
         )
         read[clause] = sentence.text
@@ -214,53 +216,92 @@ def _parts(
     return replace(found, rationale=following.text)
 
 
-def _implied(passages: Sequence[Passage], teacher: Teacher) -> tuple[list[Clause], list[Dropped]]:
-    stories = [passage for passage in passages if text_size(passage.text) >= _LEAST_STORY]
+def _implied(
+    passages: Sequence[Passage],
+    said: Sequence[Clause],
+    language: Mapping[str, str],
+    teacher: Teacher,
+) -> tuple[list[Clause], list[Dropped]]:
+    """What passages show that they value: those that say nothing, or what else is in them."""
+    stories = _stories(passages, said, teacher)
     sampling = Sampling(max_tokens=48, stop=("\n",))
     requests = {
-        passage: teacher.prompts.request("implied", sampling, passage=passage.body)
-        for passage in stories
+        passage: teacher.prompts.request(
+            "implied", sampling, language[passage.document], passage=text
+        )
+        for passage, text in stories.items()
+        if text_size(text) >= _LEAST_STORY
     }
     replies = teacher.ask(requests, "clauses: what is shown")
-    examples = teacher.prompts.bare("implied")
+    silent = {passage.id for passage in passages} - {clause.passage for clause in said}
     clauses: list[Clause] = []
     dropped: list[Dropped] = []
-    for passage in passages:
-        reply = replies.get(passage, Completion(id="", text=NOTHING))
+    for passage in stories:
+        reply, spoken = replies.get(passage, Completion(id="")), language[passage.document]
+        value = reply.text.strip().strip('".。')
         if reply.error:
             dropped.append(_dropped(passage.id, "unreadable reply", reply.error))
-            continue
-        value = reply.text.strip().strip('".')
-        if not value or value.lower().startswith(NOTHING):
-            detail = passage.text[:80]
-            dropped.append(_dropped(passage.id, "passage without value content", detail))
-            continue
-        if f": {value}\n" in examples:
+        elif not value or value.lower().startswith(_NOTHINGS):
+            if passage.id in silent:
+                detail = passage.text[:80]
+                dropped.append(_dropped(passage.id, "passage without value content", detail))
+        elif _shown_before(value, teacher.prompts.bare("implied", spoken)):
             dropped.append(_dropped(passage.id, "echo of a worked example", value))
-            continue
-        clauses.append(
-            _clause(
-                passage,
-                (passage.start, passage.end),
-                (value, "aspired to", "implicit"),
-                ("implied", requests[passage]),
-                teacher,
-                Parts(),
+        else:
+            clauses.append(
+                _clause(
+                    passage,
+                    (passage.start, passage.end),
+                    (value, "aspired to", "implicit"),
+                    teacher.origin("implied", requests[passage], passage.id, language=spoken),
+                    Parts(),
+                )
             )
-        )
     return clauses, dropped
+
+
+def _stories(
+    passages: Sequence[Passage], said: Sequence[Clause], teacher: Teacher
+) -> dict[Passage, str]:
+    """The text of each passage that may show a value beside what it says, on one line.
+
+    Only a teacher that chats is asked about the rest of a passage that holds a rule: of what
+    a story shows the embedded one mostly knows nothing (docs/decisions.md).
+    """
+    spans: dict[str, list[Clause]] = defaultdict(list)
+    for clause in said:
+        spans[clause.passage].append(clause)
+    found: dict[Passage, str] = {}
+    for passage in passages:
+        if not (own := spans[passage.id]):
+            found[passage] = passage.body
+        elif teacher.prompts.style == "chat":
+            found[passage] = _rest(passage, own)
+    return found
+
+
+def _rest(passage: Passage, said: Sequence[Clause]) -> str:
+    """A passage's text without the spans of its clauses and without its headings."""
+    text = passage.text
+    for clause in sorted(said, key=lambda clause: -clause.start):
+        text = text[: clause.start - passage.start] + text[clause.end - passage.start :]
+    lines = [line.strip() for line in text.split("\n")]
+    return " ".join(line for line in lines if line and line not in passage.headings)
+
+
+def _shown_before(value: str, examples: str) -> bool:
+    """Whether a worked example ends in these words."""
+    return bool(re.search(rf"[:：]\s?{re.escape(value)}$", examples, re.MULTILINE))
 
 
 def _clause(
     passage: Passage,
     span: tuple[int, int],
     value: tuple[str, Polarity, Stance],
-    asked: tuple[str, Request],
-    teacher: Teacher,
+    origin: Origin,
     found: Parts,
 ) -> Clause:
     statement, polarity, stance = value
-    name, request = asked
     return Clause(
         id=record_id("clause", statement),
         document=passage.document,
@@ -270,7 +311,7 @@ def _clause(
         stance=stance,
         start=span[0],
         end=span[1],
-        origin=teacher.origin(name, request, passage.id),
+        origin=origin,
         rationale=found.rationale,
         exceptions=found.exceptions,
         binds=found.binds,
