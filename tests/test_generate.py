@@ -166,7 +166,7 @@ def test_a_clause_that_cannot_be_turned_round_is_tested_and_asked_open_questions
             {situation.kind for situation in drawn if situation.use == use}
             for use in ("probe", "example")
         )
-        assert not tested & trained
+        assert (tested, trained) == ({"rule"}, {"case"})
 
 
 @given(names=NAMES, settings=COUNTS)

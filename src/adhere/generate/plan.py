@@ -23,7 +23,7 @@ PERMITTED = "permission"
 """The kind that makes the twin of a prohibition: what may be done all the same."""
 EXCEPTED = "exception"
 """The borderline: a clause with an exception, and a case that falls under it."""
-CONTACT, CASE, REASON = "whom", "case", "reason"
+RULE, REASON, CONTACT, CASE = "rule", "reason", "whom", "case"
 CLOSED_KINDS = (
     "temptation",
     "pressure",
@@ -34,7 +34,7 @@ CLOSED_KINDS = (
     EXCEPTED,
 )
 """Kinds of situation whose question yes or no answers; `situation.md` has each in words."""
-OPEN_KINDS = ("rule", REASON, CONTACT, CASE)
+OPEN_KINDS = (RULE, REASON, CONTACT, CASE)
 KINDS = (*CLOSED_KINDS, *OPEN_KINDS)
 _SOME = frozenset({EXCEPTED, CONTACT, CASE})
 """Kinds that fit few clauses; they are dealt after the others, so that those stay as they were."""
@@ -93,7 +93,8 @@ def _kinds(clause: Clause, random: Random, *, turned: bool) -> list[str]:
     """The kinds that fit a clause, in an order drawn by `random`.
 
     Whether there is a reason, an exception, somebody to turn to, is what the clause says. A
-    clause that cannot be turned round is asked about in a case instead: it has too few kinds.
+    clause that cannot be turned round has few kinds, so it is asked about in a case too, and
+    what the rule is comes first, which a small teacher asks best: that becomes the probe.
     """
     usual = [kind for kind in KINDS if kind not in _SOME]
     fits = {
@@ -110,7 +111,7 @@ def _kinds(clause: Clause, random: Random, *, turned: bool) -> list[str]:
     for kind in (EXCEPTED, CONTACT, CASE):
         if fits[kind]:
             drawn.insert(random.randrange(len(drawn) + 1), kind)
-    return drawn
+    return drawn if turned else sorted(drawn, key=lambda kind: kind != RULE)
 
 
 def _not_among_first(kind: str, kinds: Sequence[str], count: int) -> list[str]:
