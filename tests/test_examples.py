@@ -1,5 +1,6 @@
 """The run files under `examples/` are whole, without a GPU and without a network."""
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from conftest import Said, adhere
 
 from adhere import forecast
 from adhere.settings import RunSettings
-from adhere.stages import STAGES
+from adhere.stages import STAGES, is_on, parents
 from adhere.train import loading
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +62,18 @@ def test_the_papers_set_up_is_whole_and_says_what_this_machine_lacks(tmp_path: P
         "- mistralai/Mistral-7B-Instruct-v0.3 is not on this machine, and will be fetched.",
         "- all-minilm-l6-v2 is not on this machine, and will be fetched.",
     ]
+
+
+def test_the_papers_set_up_can_be_run_stage_by_stage_as_its_readme_says() -> None:
+    """Each stage finds what it reads from, and no training is left to the last `adhere run`."""
+    chosen = RunSettings.read(MISTRAL)
+    shown = (MISTRAL.parent / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"^adhere (\S+) runs/mistral$", shown, re.MULTILINE)
+    assert named.pop() == "run"
+    for place, name in enumerate(named):
+        assert set(parents(name, chosen)) <= set(named[:place]), name
+    trainings = {name for name, stage in STAGES.items() if stage.resumes and is_on(name, chosen)}
+    assert trainings <= set(named)
 
 
 def test_what_is_there_is_not_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
