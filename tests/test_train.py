@@ -459,7 +459,7 @@ def test_running_out_of_memory_names_the_remedy(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     spy(monkeypatch, look)
-    with pytest.raises(EngineError, match="lower batch_size or max_length"):
+    with pytest.raises(EngineError, match="lower micro_batch_size or max_length"):
         train_sft(EXAMPLES, [], model, None, SFT, tmp_path, NoProgress())
 
 

@@ -30,14 +30,14 @@ def test_the_shape_is_that_of_the_model_and_of_its_adapter(tiny_student: Path) -
     assert SFT.lora_rank * shape.linear == trained
 
 
-@given(st.integers(1, 2000), st.integers(1, 2), st.booleans())
-def test_more_of_anything_needs_more(longest: int, answers: int, bf16: bool) -> None:
-    def total(longest: int = longest, **changes: object) -> float:
+@given(st.integers(1, 2000), st.integers(1, 16), st.booleans())
+def test_more_of_anything_needs_more(longest: int, count: int, bf16: bool) -> None:
+    def total(longest: int = longest, sequences: int = count, **changes: object) -> float:
         settings = SFT.model_copy(update=changes)
-        return needed(SMALL, settings, longest, answers, bf16=bf16).total
+        return needed(SMALL, settings, longest, sequences, bf16=bf16).total
 
     assert total(longest + 1) > total()
-    assert total(batch_size=8) > total()
+    assert total(sequences=count + 1) > total()
     assert total(lora_rank=64) > total()
     assert total() > total(tuning="qlora")
 
@@ -63,20 +63,20 @@ def test_what_will_not_fit_is_refused_and_what_may_not_is_said(
     tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, outcome: str
 ) -> None:
     """`free`: as a share of what is needed, where it is below 1."""
-    need = needed(shape_of(tiny_student), SFT, 56, 1, bf16=loading.has_bfloat16())
+    need = needed(shape_of(tiny_student), SFT, 56, 4, bf16=loading.has_bfloat16())
     share = free if free > 1 else free * need.total
     monkeypatch.setattr(memory, "free_bytes", lambda torch: share)
     monkeypatch.setattr(memory, "shape_of", lambda model: shape_of(tiny_student))
     bf16 = loading.has_bfloat16()
     if outcome == "refused":
-        with pytest.raises(EngineError, match=r"needs about .* lower batch_size or max_length"):
-            check_memory("sft", tiny_student, SFT, 56, 1, bf16=bf16)
+        with pytest.raises(EngineError, match=r"needs about .* lower micro_batch_size"):
+            check_memory("sft", tiny_student, SFT, 56, 4, bf16=bf16)
     elif outcome == "tight":
-        said = check_memory("sft", tiny_student, SFT, 56, 1, bf16=bf16)
+        said = check_memory("sft", tiny_student, SFT, 56, 4, bf16=bf16)
         assert said is not None
         assert said.endswith("are free; it may run out.")
     else:
-        assert check_memory("sft", tiny_student, SFT, 56, 1, bf16=bf16) is None
+        assert check_memory("sft", tiny_student, SFT, 56, 4, bf16=bf16) is None
 
 
 def test_a_training_that_will_not_fit_leaves_nothing_trained(
@@ -105,9 +105,9 @@ with libraries.training_libraries():
     from trl.trainer.sft_trainer import SFTTrainer
 seen = []
 check = memory.check_memory
-def remember(stage, model, settings, longest, answers, bf16):
+def remember(stage, model, settings, longest, sequences, bf16):
     shape = memory.shape_of(model)
-    seen.append(memory.needed(shape, settings, longest, answers, bf16=bf16).total)
+    seen.append(memory.needed(shape, settings, longest, sequences, bf16=bf16).total)
     seen.append(psutil.Process().memory_info().rss)
 t.session.check_memory = remember
 t.train_sft(rows, [], model, None, settings, Path({folder!r}), t.NoProgress())

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from adhere.errors import SettingsError
 
@@ -120,6 +121,8 @@ class TrainSettings(_Settings):
     """Peak; by default 4e-4 (DPO 1e-4), and a tenth of it when tuning is `full`."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Rows an optimiser step."""
+    micro_batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Of them, how many a device takes at a time, to save memory; by default all of its share."""
     lora_rank: Annotated[int, Field(ge=1)] = 32
     """Of the adapter's matrices."""
     lora_alpha: Annotated[int, Field(ge=1)] = 32
@@ -131,6 +134,15 @@ class TrainSettings(_Settings):
     seed: int = 0
 
     lora_rate: ClassVar[float] = 4e-4
+
+    @field_validator("micro_batch_size")
+    @classmethod
+    def _divides(cls, rows: int | None, others: ValidationInfo) -> int | None:
+        batch = others.data.get("batch_size")  # None where it is wrong itself
+        if rows and batch and batch % rows:
+            told = {"batch": batch}
+            raise PydanticCustomError("micro", "it must divide batch_size, {batch}", told)
+        return rows
 
     @property
     def peak_rate(self) -> float:

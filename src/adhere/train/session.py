@@ -114,6 +114,8 @@ class Work:
     tokenizer: Any
     batch: int
     """Rows of a step that fall to one process."""
+    micro_batch: int
+    """Of them, how many it takes at a time."""
     checkpoints: Path
     """One folder for all processes."""
     resume: Path | None = None
@@ -164,13 +166,15 @@ def begin(
     """
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
+    batch, micro_batch = rows_each(task.settings)
     work = Work(
         task=task,
         rows=rows,
         held_out=held_out,
         dropped=dropped,
         tokenizer=tokenizer,
-        batch=rows_each(task.settings.batch_size),
+        batch=batch,
+        micro_batch=micro_batch,
         checkpoints=task.folder / "checkpoints",
     )
     tight = check_memory(
@@ -178,7 +182,7 @@ def begin(
         task.model,
         task.settings,
         work.longest,
-        work.answers,
+        work.answers * work.micro_batch,
         bf16=loading.has_bfloat16(),
     )
     if tight:
@@ -235,8 +239,9 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
         "max_grad_norm": 1.0,
-        "per_device_train_batch_size": work.batch,
-        "per_device_eval_batch_size": work.batch,
+        "per_device_train_batch_size": work.micro_batch,
+        "per_device_eval_batch_size": work.micro_batch,
+        "gradient_accumulation_steps": work.batch // work.micro_batch,
         "train_sampling_strategy": "group_by_length",
         "remove_unused_columns": False,  # else `length` is removed before rows are grouped by it
         "max_length": None,  # all rows fit; nothing may be cut
@@ -281,15 +286,25 @@ def one_gpu(config: Any, progress: Progress) -> Any:
     return config
 
 
-def rows_each(batch_size: int) -> int:
-    """The rows of a step that fall to one process; InputError where they cannot be shared out."""
-    each, over = divmod(batch_size, process_count())
+def rows_each(settings: TrainSettings) -> tuple[int, int]:
+    """The rows of a step that fall to one process, and how many of them it takes at a time.
+
+    Raises InputError where they cannot be shared out.
+    """
+    processes = process_count()
+    each, over = divmod(settings.batch_size, processes)
     if over:
         raise InputError(
-            f"batch_size = {batch_size} cannot be shared by {process_count()} processes; "
+            f"batch_size = {settings.batch_size} cannot be shared by {processes} processes; "
             "make it a multiple."
         )
-    return each
+    at_a_time = settings.micro_batch_size or each
+    if each % at_a_time:
+        raise InputError(
+            f"micro_batch_size = {at_a_time} does not divide the {each} rows that each of "
+            f"{processes} processes has of batch_size = {settings.batch_size}; make it a divisor."
+        )
+    return each, at_a_time
 
 
 def run(trainer: Any, work: Work) -> TrainingResult:
@@ -386,8 +401,10 @@ def _watch(stage: str, progress: Progress) -> Any:
             batches = getattr(batches, "batch_sampler", batches)  # one of several processes' share
             sampler = batches.sampler
             sampler.generator = torch.Generator().manual_seed(args.seed + int(state.epoch or 0))
-            # Several processes deal its order out among them: let it be that of one process.
-            sampler.batch_size = args.train_batch_size * args.world_size
+            # Several processes deal its order out among them, in parts of their steps: let it be
+            # that of one process that takes its steps whole.
+            parts = args.world_size * args.gradient_accumulation_steps
+            sampler.batch_size = args.train_batch_size * parts
 
         def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             next(self.ticks, None)
