@@ -31,6 +31,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
     monkeypatch.setattr(forecast, "is_here", lambda name: False)
+    monkeypatch.setattr(forecast, "checkpoint_here", lambda name: None)
     monkeypatch.chdir(ROOT)
 
 
@@ -82,6 +83,22 @@ def test_what_is_there_is_not_lacking(tmp_path: Path, monkeypatch: pytest.Monkey
     assert said.endswith("┘\n")
     said = dry_run(MISTRAL, tmp_path / "run", "--sft.tuning=lora", "--dpo.tuning=lora").out
     assert "cannot" not in said
+
+
+def test_a_dry_run_says_how_each_training_would_be_done(
+    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "checkpoint_here", lambda name: tiny_student)
+    flags = ["--midtrain.no-enabled", "--dpo.micro-batch-size=2", "--dpo.tuning=full"]
+    said = dry_run(ROOT / "examples" / "code-of-conduct.md", tmp_path / "run", *flags).out
+    lines = said.split("Trainings, with rows as long as they may be:\n")[1].splitlines()
+    assert [line.split(";")[0] for line in lines[:4]] == [
+        "- sft: lora, learning rate 0.0004, steps of 8 rows, at once",
+        "- dpo: full, learning rate 1e-05, steps of 8 rows, 2 at a time",
+        "- dpo-alone: full, learning rate 1e-05, steps of 8 rows, 2 at a time",
+        "- document-lm: lora, learning rate 0.0004, steps of 8 rows, at once",
+    ]
+    assert all("of memory (" in line and "GB free." in line for line in lines[:4])
 
 
 def test_all_that_is_lacking_is_said_at_once(tmp_path: Path) -> None:

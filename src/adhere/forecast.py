@@ -6,12 +6,12 @@ from pathlib import Path
 
 from adhere.clauses import candidates
 from adhere.ingest import ingest
-from adhere.models import is_here
+from adhere.models import checkpoint_here, is_here
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
-from adhere.settings import RunSettings
+from adhere.settings import RunSettings, TrainSettings
 from adhere.stages import STAGES
-from adhere.train import training_problems
+from adhere.train import plan_ahead, training_problems
 
 CLAUSES_A_SENTENCE = 0.7
 """Before any clause is known: what the embedded teacher found in a business code."""
@@ -94,6 +94,23 @@ def lacking(settings: RunSettings, todo: Sequence[str]) -> list[str]:
     if not any(STAGES[name].resumes for name in todo):
         return []
     return [str(problem) for problem in training_problems(settings)]
+
+
+def plans(settings: RunSettings, todo: Sequence[str]) -> list[str]:
+    """How each training that is to do would be done, where the student is on this machine."""
+    student = checkpoint_here(settings.models.student)
+    return [plan_ahead(name, student, one) for name, one in _trainings(settings, todo) if student]
+
+
+def _trainings(settings: RunSettings, todo: Sequence[str]) -> list[tuple[str, TrainSettings]]:
+    chosen = {
+        "midtrain": settings.midtrain,
+        "sft": settings.sft,
+        "dpo": settings.dpo,
+        "dpo-alone": settings.dpo,
+        "document-lm": settings.sft,
+    }
+    return [(name, one) for name, one in chosen.items() if name in todo]
 
 
 def unasked(settings: RunSettings, todo: Sequence[str]) -> list[str]:

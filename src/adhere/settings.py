@@ -118,11 +118,12 @@ class TrainSettings(_Settings):
     tuning: Literal["lora", "qlora", "full"] = "lora"
     """`lora` trains an adapter, `qlora` the same over 4-bit weights (CUDA only), `full` all."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Peak; by default 4e-4 (DPO 1e-4), and a tenth of it when tuning is `full`."""
+    """Peak; by default 4e-4 (DPO 1e-4), half of it above 1 billion parameters, a quarter above 13,
+    and a tenth when tuning is `full`."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Rows an optimiser step."""
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Of them, how many a device takes at a time, to save memory; by default all of its share."""
+    """Of them, how many a device takes at a time, to save memory; by default as many as fit."""
     lora_rank: Annotated[int, Field(ge=1)] = 32
     """Of the adapter's matrices."""
     lora_alpha: Annotated[int, Field(ge=1)] = 32
@@ -146,9 +147,10 @@ class TrainSettings(_Settings):
 
     @property
     def peak_rate(self) -> float:
-        """The learning rate after warm-up.
+        """The learning rate after warm-up; without one given, that of a small model.
 
-        Full tuning wants about a tenth of LoRA's (Schulman et al. 2025, "LoRA Without Regret").
+        `adhere.train.plan` lowers it for larger ones. Full tuning wants about a tenth of LoRA's
+        (Schulman et al. 2025, "LoRA Without Regret").
         """
         default = self.lora_rate / 10 if self.tuning == "full" else self.lora_rate
         return self.learning_rate or default

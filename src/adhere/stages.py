@@ -275,7 +275,7 @@ def _task(bench: Bench, folder: Path, stage: str, settings: S) -> Task[S]:
 def _trained(bench: Bench, folder: Path, result: TrainingResult) -> Outcome:
     for alarm in result.alarms:
         bench.progress.note(alarm)
-    facts = {"tokens": result.tokens, "alarms": result.alarms}
+    facts = {"tokens": result.tokens, "alarms": result.alarms, "plan": result.plan.facts}
     counts = {
         "rows": result.rows,
         "steps": result.steps,

@@ -189,7 +189,7 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from adhere.forecast import forecast, lacking, unasked
+    from adhere.forecast import forecast, lacking, plans, unasked
     from adhere.progress import duration
 
     table = Table("stage", "what", "requests", "about", title=str(folder), title_justify="left")
@@ -202,6 +202,7 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
     if todo and settings.models != ModelSettings():
         print("The times are those of the models that come by default; yours will differ.")
     for title, lines in (
+        ("Trainings, with rows as long as they may be:", plans(settings, todo)),
         ("This machine cannot do it:", lacking(settings, todo)),
         ("When it starts:", unasked(settings, todo)),
     ):

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from adhere.errors import AdhereError, InputError, MissingExtraError
+from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
 from adhere.processes import in_all
 from adhere.records import Example, PreferencePair, Probe
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
@@ -22,6 +22,8 @@ from adhere.train.alarms import displacement, overfitting
 from adhere.train.general import General, general_rows, own_answers, read_general
 from adhere.train.libraries import LIBRARIES, missing_library, training_libraries
 from adhere.train.loading import load_policy, load_tokenizer, tuning_problems
+from adhere.train.memory import shape_of
+from adhere.train.plan import in_words, recommended, this_machine
 from adhere.train.preferences import check_reference, preference_trainer
 from adhere.train.rows import Row, answer_length, answer_row, dataset
 from adhere.train.session import (
@@ -44,6 +46,7 @@ __all__ = [
     "TrainingResult",
     "check_training",
     "own_answers",
+    "plan_ahead",
     "read_general",
     "train_dpo",
     "train_sft",
@@ -77,6 +80,26 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
         yield MissingExtraError(
             f"tracking.report_to = '{tracker}' needs that package; pip install {tracker}."
         )
+
+
+def plan_ahead(stage: str, model: Path, settings: TrainSettings) -> str:
+    """How a training would be done here, with rows as long as they may be, in a sentence."""
+    absent = [name for name in LIBRARIES if find_spec(name) is None]
+    if absent:
+        return str(missing_library(absent[0]))
+    with training_libraries():
+        try:
+            plan = recommended(
+                shape_of(model),
+                settings,
+                this_machine(),
+                batch=settings.batch_size,
+                answers=2 if isinstance(settings, DPOSettings) else 1,
+                longest=settings.max_length,
+            )
+            return in_words(stage, plan)
+        except EngineError as error:
+            return str(error)
 
 
 def train_text(

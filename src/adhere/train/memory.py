@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from adhere.errors import EngineError
-from adhere.processes import count_here, is_sharded, process_count
+from adhere.processes import count_here
 from adhere.settings import TrainSettings
 
 MARGIN = 2.0
@@ -56,13 +56,19 @@ class Needed:
 
 
 def shape_of(model: Path) -> Shape:
-    """Read off the checkpoint's configuration; no weights are loaded."""
+    """Read off the checkpoint's configuration; no weights are loaded.
+
+    Raises EngineError for one that transformers does not know.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(model)
-    with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(config)
+    try:
+        config = AutoConfig.from_pretrained(model)
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{model}: no model can be loaded from here: {error}") from error
     head = empty.get_output_embeddings()
     linear = [
         one for one in empty.modules() if isinstance(one, torch.nn.Linear) and one is not head
@@ -106,32 +112,6 @@ def of_each(need: Needed, holders: int) -> Needed:
     return replace(need, weights=need.weights / holders, training=need.training / holders)
 
 
-def check_memory(
-    stage: str, model: Path, settings: TrainSettings, longest: int, sequences: int, bf16: bool
-) -> str | None:
-    """For so many sequences at a time: None where it fits; a sentence where it may not.
-
-    Raises EngineError, naming the remedies, where it will not fit even if the
-    estimate is twice too high.
-    """
-    import torch
-
-    whole = needed(shape_of(model), settings, longest, sequences, bf16=bf16)
-    need = of_each(whole, process_count() if is_sharded() else 1)
-    free = free_bytes(torch)
-    each = f" in each of {process_count()} processes" if process_count() > 1 else ""
-    said = (
-        f"{stage}: training needs about {_words(need.total)} of memory{each} "
-        f"({_words(need.weights)} weights, {_words(need.training)} training, "
-        f"{_words(need.activations)} activations), and {_words(free)} are free"
-    )
-    if need.total > MARGIN * free:
-        remedies = "lower micro_batch_size or max_length, take a smaller student"
-        remedies += ", or tuning = 'lora'" if settings.tuning == "full" else ""
-        raise EngineError(f"{said}; {remedies}.")
-    return f"{said}; it may run out." if need.total > free else None
-
-
 def free_bytes(torch: Any) -> int:
     """Of this process's GPU where there is one, else its share of this machine."""
     if torch.cuda.is_available():
@@ -139,7 +119,3 @@ def free_bytes(torch: Any) -> int:
     import psutil
 
     return psutil.virtual_memory().available // count_here()
-
-
-def _words(count: float) -> str:
-    return f"{count / 1e9:.1f} GB"

@@ -78,8 +78,8 @@ def _kto(
     from trl.trainer.kto_trainer import KTOTrainer
 
     told |= {
-        "per_device_train_batch_size": 2 * work.micro_batch,
-        "per_device_eval_batch_size": 2 * work.micro_batch,
+        "per_device_train_batch_size": 2 * work.plan.micro_batch,
+        "per_device_eval_batch_size": 2 * work.plan.micro_batch,
         "train_sampling_strategy": "sequential",
     }
     return KTOTrainer(

@@ -27,7 +27,8 @@ from adhere.settings import TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train import loading
 from adhere.train.checkpoints import LAST_GOOD, keep_last_good, last_checkpoint, step_of
-from adhere.train.memory import LARGE, check_memory
+from adhere.train.memory import LARGE, shape_of
+from adhere.train.plan import Plan, in_words, recommended, this_machine
 from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
 
@@ -75,6 +76,7 @@ class TrainingResult:
     held-out probes, as `eval_loss` and so on. `rewards/...` are beta times the log-ratio to the
     reference, `logps/...` nats an answer."""
     trained_parameters: int
+    plan: Plan
     alarms: list[str] = field(default_factory=list[str])
     """Sentences for the user about what looks wrong."""
 
@@ -112,10 +114,7 @@ class Work:
     held_out: list[Row]
     dropped: list[Dropped]
     tokenizer: Any
-    batch: int
-    """Rows of a step that fall to one process."""
-    micro_batch: int
-    """Of them, how many it takes at a time."""
+    plan: Plan
     checkpoints: Path
     """One folder for all processes."""
     resume: Path | None = None
@@ -125,12 +124,11 @@ class Work:
     @property
     def longest(self) -> int:
         """Tokens of the longest row."""
-        return max(row["length"] for row in (*self.rows, *self.held_out))
+        return longest_of(self.rows, self.held_out)
 
-    @property
-    def answers(self) -> int:
-        """Sequences of tokens that a row makes."""
-        return 2 if "chosen" in self.rows[0] else 1
+
+def longest_of(*parts: list[Row]) -> int:
+    return max(row["length"] for rows in parts for row in rows)
 
 
 def prepare(
@@ -166,28 +164,24 @@ def begin(
     """
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
-    batch, micro_batch = rows_each(task.settings)
-    work = Work(
+    plan = recommended(
+        shape_of(task.model),
+        task.settings,
+        this_machine(),
+        batch=rows_each(task.settings),
+        answers=2 if "chosen" in rows[0] else 1,
+        longest=longest_of(rows, held_out),
+    )
+    task.progress.note(in_words(task.stage, plan))
+    return Work(
         task=task,
         rows=rows,
         held_out=held_out,
         dropped=dropped,
         tokenizer=tokenizer,
-        batch=batch,
-        micro_batch=micro_batch,
+        plan=plan,
         checkpoints=task.folder / "checkpoints",
     )
-    tight = check_memory(
-        task.stage,
-        task.model,
-        task.settings,
-        work.longest,
-        work.answers * work.micro_batch,
-        bf16=loading.has_bfloat16(),
-    )
-    if tight:
-        task.progress.note(tight)
-    return work
 
 
 def start(make: Callable[[], Work]) -> Work:
@@ -205,6 +199,7 @@ def _left(work: Work) -> dict[str, Any]:
     return {
         "rows": work.rows,
         "held_out": work.held_out,
+        "plan": work.plan,  # memory may differ, and the parts of a step must not
         "checkpoints": work.checkpoints,
         "resume": last_checkpoint(work.checkpoints, key),
     }
@@ -229,19 +224,20 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
     """What each of TRL's trainers is told; steps below 1 are fractions of all steps."""
     import torch
 
-    cuda, task, settings = torch.cuda.is_available(), work.task, work.task.settings
+    cuda, task, plan = torch.cuda.is_available(), work.task, work.plan
+    settings = task.settings
     stopping = settings.early_stopping
     return {
         "output_dir": str(work.checkpoints),
         "num_train_epochs": settings.epochs,
         "max_steps": task.steps or -1,
-        "learning_rate": settings.peak_rate,
+        "learning_rate": plan.learning_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
         "max_grad_norm": 1.0,
-        "per_device_train_batch_size": work.micro_batch,
-        "per_device_eval_batch_size": work.micro_batch,
-        "gradient_accumulation_steps": work.batch // work.micro_batch,
+        "per_device_train_batch_size": plan.micro_batch,
+        "per_device_eval_batch_size": plan.micro_batch,
+        "gradient_accumulation_steps": plan.batch // plan.micro_batch,
         "train_sampling_strategy": "group_by_length",
         "remove_unused_columns": False,  # else `length` is removed before rows are grouped by it
         "max_length": None,  # all rows fit; nothing may be cut
@@ -286,11 +282,8 @@ def one_gpu(config: Any, progress: Progress) -> Any:
     return config
 
 
-def rows_each(settings: TrainSettings) -> tuple[int, int]:
-    """The rows of a step that fall to one process, and how many of them it takes at a time.
-
-    Raises InputError where they cannot be shared out.
-    """
+def rows_each(settings: TrainSettings) -> int:
+    """The rows of a step that fall to one process; InputError where they cannot be shared out."""
     processes = process_count()
     each, over = divmod(settings.batch_size, processes)
     if over:
@@ -298,13 +291,13 @@ def rows_each(settings: TrainSettings) -> tuple[int, int]:
             f"batch_size = {settings.batch_size} cannot be shared by {processes} processes; "
             "make it a multiple."
         )
-    at_a_time = settings.micro_batch_size or each
-    if each % at_a_time:
+    at_a_time = settings.micro_batch_size
+    if at_a_time and each % at_a_time:
         raise InputError(
             f"micro_batch_size = {at_a_time} does not divide the {each} rows that each of "
             f"{processes} processes has of batch_size = {settings.batch_size}; make it a divisor."
         )
-    return each, at_a_time
+    return each
 
 
 def run(trainer: Any, work: Work) -> TrainingResult:
@@ -352,6 +345,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         tokens=int(trainer.state.num_input_tokens_seen),
         curve=curve,
         trained_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        plan=work.plan,
     )
 
 
