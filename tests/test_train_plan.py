@@ -100,6 +100,15 @@ def test_what_will_not_fit_is_refused_and_what_may_not_is_said() -> None:
         said(0.9 / MARGIN, "full")
 
 
+def test_the_time_is_what_a_row_was_seen_to_take_and_grows_with_the_model() -> None:
+    small = plan.seconds_a_token(SMOLLM2.parameters, gpu=False)
+    assert small
+    assert 0.2 < 80 * small < 0.35  # docs/training.md: 0.27 s a row in SFT
+    large = plan.seconds_a_token(MISTRAL.parameters, gpu=False)
+    assert large == pytest.approx(small * MISTRAL.parameters / SMOLLM2.parameters)
+    assert plan.seconds_a_token(MISTRAL.parameters, gpu=True) is None
+
+
 def test_a_training_says_its_plan_keeps_to_it_and_leaves_it_in_the_result(
     tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +118,7 @@ def test_a_training_says_its_plan_keeps_to_it_and_leaves_it_in_the_result(
     spy(monkeypatch, seen.append)
     run = (EXAMPLES, PROBES, tiny_student, None, settings)
     whole = train_sft(*run, tmp_path / "whole", progress).plan
-    assert f"sft: {whole}." in progress.notes
+    assert f"sft: {whole}. It takes about 0 s." in progress.notes
     assert "learning rate 0.0004, steps of 8 rows, at once; about 0.0 GB of memory" in str(whole)
 
     less = whole.need.total - 0.4 * whole.need.activations

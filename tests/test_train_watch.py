@@ -57,6 +57,27 @@ def test_the_answers_of_pairs_are_shown_too(
     assert "<|assistant|>⟦" in page
 
 
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_rows_can_be_looked_at_while_the_references_are_computed(
+    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    from trl.trainer.dpo_trainer import DPOTrainer
+    from trl.trainer.kto_trainer import KTOTrainer
+
+    pages: list[str] = []
+    trainer = {"dpo": DPOTrainer, "kto": KTOTrainer}[method]
+    compute = trainer.compute_ref_log_probs
+
+    def looked_at(*given: Any) -> Any:
+        pages.append((tmp_path / "rows.md").read_text(encoding="utf-8"))
+        return compute(*given)
+
+    monkeypatch.setattr(trainer, "compute_ref_log_probs", looked_at)
+    settings = DPO.model_copy(update={"method": method, "epochs": 1})
+    train_dpo(PAIRS, [], tiny_student, None, settings, tmp_path, NoProgress())
+    assert set(pages) == {(tmp_path / "rows.md").read_text(encoding="utf-8")}
+
+
 class Letters:
     """Decodes to letters."""
 

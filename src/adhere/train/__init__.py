@@ -23,7 +23,7 @@ from adhere.train.general import General, general_rows, own_answers, read_genera
 from adhere.train.libraries import LIBRARIES, missing_library, training_libraries
 from adhere.train.loading import load_policy, load_tokenizer, tuning_problems
 from adhere.train.memory import shape_of
-from adhere.train.plan import in_words, recommended, this_machine
+from adhere.train.plan import SMALL, in_words, recommended, seconds_a_token, this_machine
 from adhere.train.preferences import check_reference, preference_trainer
 from adhere.train.rows import Row, answer_length, answer_row, dataset
 from adhere.train.session import (
@@ -46,6 +46,7 @@ __all__ = [
     "TrainingResult",
     "check_training",
     "own_answers",
+    "pace",
     "plan_ahead",
     "read_general",
     "train_dpo",
@@ -100,6 +101,23 @@ def plan_ahead(stage: str, model: Path, settings: TrainSettings) -> str:
             return in_words(stage, plan)
         except EngineError as error:
             return str(error)
+
+
+def pace(model: Path | None) -> float | None:
+    """Seconds that a token takes to train on here, roughly; None where it is not known.
+
+    `model` is None for the student that comes by default.
+    """
+    if any(find_spec(name) is None for name in LIBRARIES):
+        return None
+    with training_libraries():
+        import torch
+
+        try:
+            parameters = shape_of(model).parameters if model else SMALL
+        except EngineError:
+            return None
+        return seconds_a_token(parameters, gpu=torch.cuda.is_available())
 
 
 def train_text(

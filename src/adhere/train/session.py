@@ -21,14 +21,14 @@ from adhere.processes import (
     process_count,
     wait_for_all,
 )
-from adhere.progress import Progress
+from adhere.progress import Progress, duration
 from adhere.records import Dropped, record_id
 from adhere.settings import TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train import loading
 from adhere.train.checkpoints import LAST_GOOD, keep_last_good, last_checkpoint, step_of
 from adhere.train.memory import LARGE, shape_of
-from adhere.train.plan import Plan, in_words, recommended, this_machine
+from adhere.train.plan import Plan, in_words, recommended, seconds_a_token, this_machine
 from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
 
@@ -164,15 +164,19 @@ def begin(
     """
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
+    shape, machine, answers = shape_of(task.model), this_machine(), 2 if "chosen" in rows[0] else 1
     plan = recommended(
-        shape_of(task.model),
+        shape,
         task.settings,
-        this_machine(),
+        machine,
         batch=rows_each(task.settings),
-        answers=2 if "chosen" in rows[0] else 1,
+        answers=answers,
         longest=longest_of(rows, held_out),
     )
-    task.progress.note(in_words(task.stage, plan))
+    pace = seconds_a_token(shape.parameters, gpu=machine.gpu or machine.processes > 1)
+    time = duration(pace * answers * tokens_of(task, rows)) if pace else None
+    said = f"It takes about {time}." if time else "How long it takes here is not known."
+    task.progress.note(f"{in_words(task.stage, plan)} {said}")
     return Work(
         task=task,
         rows=rows,
@@ -182,6 +186,14 @@ def begin(
         plan=plan,
         checkpoints=task.folder / "checkpoints",
     )
+
+
+def tokens_of(task: Task[TrainSettings], rows: list[Row]) -> float:
+    """Tokens that the training reads, a pair counted once."""
+    whole = sum(row["length"] for row in rows)
+    if task.steps:
+        return whole / len(rows) * task.settings.batch_size * task.steps
+    return whole * task.settings.epochs
 
 
 def start(make: Callable[[], Work]) -> Work:
@@ -310,9 +322,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
     task = work.task
-    rows, held_out = trainer.train_dataset, len(work.held_out)
-    page = in_all(partial(preview, task.stage, rows, work.tokenizer, work.dropped, held_out))
-    (task.folder / "rows.md").write_text(page, encoding="utf-8")
+    show_rows(work, trainer.train_dataset)
     shutil.rmtree(task.folder / LAST_GOOD, ignore_errors=True)
     trainer.remove_callback(PrinterCallback)
     if task.settings.early_stopping:
@@ -347,6 +357,13 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         trained_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         plan=work.plan,
     )
+
+
+def show_rows(work: Work, rows: Any) -> None:
+    """Write `rows.md`. `rows`: as a trainer made them; raises as `preview` does."""
+    stage, held_out = work.task.stage, len(work.held_out)
+    page = in_all(partial(preview, stage, rows, work.tokenizer, work.dropped, held_out))
+    (work.task.folder / "rows.md").write_text(page, encoding="utf-8")
 
 
 class _DivergedError(Exception):
