@@ -132,6 +132,8 @@ class TrainSettings(_Settings):
     """Tokens of prompt and answer together; longer rows are counted and dropped."""
     early_stopping: bool = False
     """Hold back a tenth of the rows, end when their loss no longer falls, keep the best."""
+    stop_on_alarm: bool = False
+    """End where an alarm is raised, and keep the last good checkpoint aside."""
     seed: int = 0
 
     lora_rate: ClassVar[float] = 4e-4

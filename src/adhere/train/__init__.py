@@ -171,8 +171,8 @@ def train_sft(
     rows += general_rows(general, len(rows), task.settings)
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
     with training_libraries():
-        result = _next_token(start(partial(prepare, task, rows, probes)))
-    return replace(result, alarms=overfitting(result.curve))
+        work = start(partial(prepare, task, rows, probes))
+        return _next_token(replace(work, alarms=(overfitting,)))
 
 
 def _next_token(work: Work) -> TrainingResult:
@@ -215,9 +215,9 @@ def train_dpo(
     with training_libraries():
         work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
-        result = run(preference_trainer(work, task.settings), work)
-        mean_length = answer_length(work.tokenizer, work.rows)
-    return replace(result, alarms=displacement(result.curve, task.settings.beta, mean_length))
+        tokens = answer_length(work.tokenizer, work.rows)
+        fall = partial(displacement, beta=task.settings.beta, tokens=tokens)
+        return run(preference_trainer(work, task.settings), replace(work, alarms=(fall,)))
 
 
 def _pair_work(

@@ -1,11 +1,10 @@
 """One training: its work, its arguments, its checkpoints, its curve."""
 
 import json
-import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,25 +30,13 @@ from adhere.train.memory import LARGE, shape_of
 from adhere.train.plan import Plan, in_words, recommended, seconds_a_token, this_machine
 from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
+from adhere.train.watch import Alarm, StoppedError, curve_of, watcher
 
 HELD_OUT = 16
 """Probes that the held-out loss is taken over in training; the evaluation asks them all."""
 PATIENCE = 2
 """Held-out losses in a row, each a tenth of the training after the last, that may be no better
 than the best before early stopping ends it. The bound is ours."""
-
-_METRICS = (
-    "loss",
-    "grad_norm",
-    "mean_token_accuracy",
-    "rewards/chosen",
-    "rewards/rejected",
-    "rewards/margins",
-    "rewards/accuracies",
-    "logps/chosen",
-    "logps/rejected",
-)
-
 
 S = TypeVar("S", bound=TrainSettings, covariant=True)
 
@@ -119,6 +106,8 @@ class Work:
     """One folder for all processes."""
     resume: Path | None = None
     """The checkpoint to go on from."""
+    alarms: tuple[Alarm, ...] = ()
+    """What its curve is watched for."""
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -239,6 +228,7 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
     cuda, task, plan = torch.cuda.is_available(), work.task, work.plan
     settings = task.settings
     stopping = settings.early_stopping
+    best = stopping or (settings.stop_on_alarm and bool(work.held_out))  # is to be kept
     return {
         "output_dir": str(work.checkpoints),
         "num_train_epochs": settings.epochs,
@@ -262,14 +252,14 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "logging_nan_inf_filter": False,
         "include_num_input_tokens_seen": "non_padding",
         "eval_strategy": "steps" if work.held_out else "no",
-        "eval_steps": 0.1 if stopping else 1 / 3,
+        "eval_steps": 0.1 if best else 1 / 3,
         "eval_on_start": bool(work.held_out) and work.resume is None,
         "save_strategy": "steps",
         "save_steps": 0.1,
         "save_total_limit": 2,
         "load_best_model_at_end": stopping,
-        "metric_for_best_model": "eval_loss" if stopping else None,
-        "greater_is_better": False if stopping else None,
+        "metric_for_best_model": "eval_loss" if best else None,
+        "greater_is_better": False if best else None,
         "report_to": task.report_to,
         "run_name": f"{task.folder.parent.name}-{task.stage}",
         "project": "adhere",
@@ -313,37 +303,14 @@ def rows_each(settings: TrainSettings) -> int:
 
 
 def run(trainer: Any, work: Work) -> TrainingResult:
-    """Train, and leave what was trained, its rows and its curve in the work's folder.
-
-    On a CPU under bfloat16 PEFT is kept from casting what an adapter reads to float32:
-    autocast casts it back to bfloat16, so two copies were made for the same numbers.
-    """
-    from peft.helpers import disable_input_dtype_casting
-    from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
-
-    task = work.task
+    """Train, and leave what was trained, its rows and its curve in the work's folder."""
     show_rows(work, trainer.train_dataset)
-    shutil.rmtree(task.folder / LAST_GOOD, ignore_errors=True)
-    trainer.remove_callback(PrinterCallback)
-    if task.settings.early_stopping:
-        trainer.add_callback(EarlyStoppingCallback(PATIENCE))
-    if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
-        os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
-    uncast = trainer.args.bf16 and trainer.args.use_cpu
-    try:
-        with (
-            closing(_watch(task.stage, task.progress)) as watch,
-            disable_input_dtype_casting(trainer.model, active=uncast),
-        ):
-            trainer.add_callback(watch)
-            trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
-    except _DivergedError as error:
-        said = str(error)  # at the same step in all processes: the loss is that of all rows
-        from_first(lambda: _give_up(said, task.folder))
+    shutil.rmtree(work.task.folder / LAST_GOOD, ignore_errors=True)
+    alarms = _train(trainer, work)
     _save(trainer, work)
-    curve = _curve(trainer.state.log_history)
+    curve = curve_of(trainer.state.log_history)
     lines = [json.dumps(point) + "\n" for point in curve]
-    (task.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
+    (work.task.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
     wait_for_all()
     if is_first():
         shutil.rmtree(work.checkpoints)
@@ -356,7 +323,35 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         curve=curve,
         trained_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         plan=work.plan,
+        alarms=alarms,
     )
+
+
+def _train(trainer: Any, work: Work) -> list[str]:
+    """Train to the end; returns the alarms that were raised.
+
+    On a CPU under bfloat16 PEFT is kept from casting what an adapter reads to float32:
+    autocast casts it back to bfloat16, so two copies were made for the same numbers.
+    """
+    from peft.helpers import disable_input_dtype_casting
+    from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
+
+    task, settings = work.task, work.task.settings
+    trainer.remove_callback(PrinterCallback)
+    if settings.early_stopping:
+        trainer.add_callback(EarlyStoppingCallback(PATIENCE))
+    if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
+    watch = watcher(task.stage, task.progress, work.alarms, stop=settings.stop_on_alarm)
+    trainer.add_callback(watch)
+    uncast = trainer.args.bf16 and trainer.args.use_cpu
+    try:
+        with closing(watch), disable_input_dtype_casting(trainer.model, active=uncast):
+            trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
+    except StoppedError as error:
+        stopped = error  # at the same step in all processes: the log is that of all rows
+        from_first(lambda: _give_up(stopped, task.folder))
+    return watch.raised(trainer.state)
 
 
 def show_rows(work: Work, rows: Any) -> None:
@@ -366,12 +361,8 @@ def show_rows(work: Work, rows: Any) -> None:
     (work.task.folder / "rows.md").write_text(page, encoding="utf-8")
 
 
-class _DivergedError(Exception):
-    """The loss is no number any more."""
-
-
-def _give_up(said: str, folder: Path) -> NoReturn:
-    raise EngineError(f"{said} {keep_last_good(folder)}")
+def _give_up(error: StoppedError, folder: Path) -> NoReturn:
+    raise EngineError(f"{error} {keep_last_good(folder, error.best)} {error.remedy}".strip())
 
 
 def _save(trainer: Any, work: Work) -> None:
@@ -391,59 +382,3 @@ def _save(trainer: Any, work: Work) -> None:
         save_embedding_layers=False,
     )
     (folder / "adapter" / "README.md").unlink()  # an empty form; the report writes the model card
-
-
-def _watch(stage: str, progress: Progress) -> Any:
-    """A callback that shows the steps, makes resuming exact, and stops when the loss breaks."""
-    import torch
-    from transformers.trainer_callback import TrainerCallback
-
-    class Watch(TrainerCallback):
-        ticks = _ticks(progress, stage, 0)
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            self.ticks = _ticks(progress, stage, state.max_steps - state.global_step)
-            next(self.ticks, None)
-
-        def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            # Grouping by length draws from the global random state, which is another one after
-            # a resume: rows would come twice or never. So each epoch's order has its own seed.
-            batches = given["train_dataloader"].batch_sampler
-            batches = getattr(batches, "batch_sampler", batches)  # one of several processes' share
-            sampler = batches.sampler
-            sampler.generator = torch.Generator().manual_seed(args.seed + int(state.epoch or 0))
-            # Several processes deal its order out among them, in parts of their steps: let it be
-            # that of one process that takes its steps whole.
-            parts = args.world_size * args.gradient_accumulation_steps
-            sampler.batch_size = args.train_batch_size * parts
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            next(self.ticks, None)
-
-        def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            for name in ("loss", "grad_norm", "eval_loss"):
-                value = given["logs"].get(name, 0.0)
-                if not math.isfinite(value):
-                    raise _DivergedError(
-                        f"{stage}: {name} is {value} at step {state.global_step}, so the "
-                        "training has diverged."
-                    )
-
-        def close(self) -> None:
-            self.ticks.close()
-
-    return Watch()
-
-
-def _ticks(progress: Progress, what: str, total: int) -> Generator[int]:
-    yield from progress.track(range(total), what, total)
-
-
-def _curve(history: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """The trainer's log, one point a step, without what only measures speed."""
-    points: dict[int, dict[str, float]] = {}
-    for entry in history:
-        kept = {k: v for k, v in entry.items() if k.removeprefix("eval_") in _METRICS}
-        if kept:
-            points.setdefault(entry["step"], {"step": entry["step"]}).update(kept)
-    return [points[step] for step in sorted(points)]
