@@ -1,5 +1,6 @@
 """The run files under `examples/` are whole, without a GPU and without a network."""
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from conftest import Said, adhere
 
 from adhere import forecast
 from adhere.settings import RunSettings
-from adhere.stages import STAGES
+from adhere.stages import STAGES, is_on, parents
 from adhere.train import loading
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
     monkeypatch.setattr(forecast, "is_here", lambda name: False)
+    monkeypatch.setattr(forecast, "checkpoint_here", lambda name: None)
     monkeypatch.chdir(ROOT)
 
 
@@ -51,8 +53,9 @@ def test_the_papers_set_up_is_whole_and_says_what_this_machine_lacks(tmp_path: P
     chosen = RunSettings.read(MISTRAL)
     assert chosen.sft.tuning == chosen.dpo.tuning == "qlora"
     said = dry_run(MISTRAL, tmp_path / "run").out
+    assert said.count("not known") == 4  # how long sft, dpo, dpo-alone and document-lm take
     assert said.split("┘")[1].splitlines()[1:] == [
-        "The times are those of the models that come by default; yours will differ.",
+        "Times of requests are those of the models that come by default; yours will differ.",
         "This machine cannot do it:",
         "- tuning = 'qlora' needs a CUDA GPU, and there is none; take 'lora'.",
         "- tuning = 'qlora' needs the package 'bitsandbytes'; pip install 'adhere[qlora]'.",
@@ -63,12 +66,40 @@ def test_the_papers_set_up_is_whole_and_says_what_this_machine_lacks(tmp_path: P
     ]
 
 
+def test_the_papers_set_up_can_be_run_stage_by_stage_as_its_readme_says() -> None:
+    """Each stage finds what it reads from, and no training is left to the last `adhere run`."""
+    chosen = RunSettings.read(MISTRAL)
+    shown = (MISTRAL.parent / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"^adhere (\S+) runs/mistral$", shown, re.MULTILINE)
+    assert named.pop() == "run"
+    for place, name in enumerate(named):
+        assert set(parents(name, chosen)) <= set(named[:place]), name
+    trainings = {name for name, stage in STAGES.items() if stage.resumes and is_on(name, chosen)}
+    assert trainings <= set(named)
+
+
 def test_what_is_there_is_not_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast, "is_here", lambda name: True)
     said = dry_run(ROOT / "examples" / "code-of-conduct.md", tmp_path / "run").out
     assert said.endswith("┘\n")
     said = dry_run(MISTRAL, tmp_path / "run", "--sft.tuning=lora", "--dpo.tuning=lora").out
     assert "cannot" not in said
+
+
+def test_a_dry_run_says_how_each_training_would_be_done(
+    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "checkpoint_here", lambda name: tiny_student)
+    flags = ["--midtrain.no-enabled", "--dpo.micro-batch-size=2", "--dpo.tuning=full"]
+    said = dry_run(ROOT / "examples" / "code-of-conduct.md", tmp_path / "run", *flags).out
+    lines = said.split("Trainings, with rows as long as they may be:\n")[1].splitlines()
+    assert [line.split(";")[0] for line in lines[:4]] == [
+        "- sft: lora, learning rate 0.0004, steps of 8 rows, at once",
+        "- dpo: full, learning rate 1e-05, steps of 8 rows, 2 at a time",
+        "- dpo-alone: full, learning rate 1e-05, steps of 8 rows, 2 at a time",
+        "- document-lm: lora, learning rate 0.0004, steps of 8 rows, at once",
+    ]
+    assert all("of memory (" in line and "GB free." in line for line in lines[:4])
 
 
 def test_all_that_is_lacking_is_said_at_once(tmp_path: Path) -> None:

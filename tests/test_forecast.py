@@ -7,9 +7,10 @@ from conftest import ON
 
 from adhere.errors import InputError
 from adhere.forecast import forecast
-from adhere.settings import RunSettings
+from adhere.settings import ModelSettings, RunSettings
 from adhere.stages import STAGES
 from adhere.store import read_manifest
+from adhere.train.memory import shape_of
 
 
 def requests(run: Path, settings: RunSettings) -> dict[str, int]:
@@ -63,6 +64,37 @@ def test_more_of_everything_takes_longer(tmp_path: Path, run_settings: RunSettin
     for name in ("generate", "curate", "sft", "dpo", "dpo-alone", "document-lm", "evaluate"):
         assert after[name] > before[name]
     assert after["clauses"] == before["clauses"]
+
+
+TRAININGS = [name for name, stage in STAGES.items() if stage.resumes]
+
+
+def trainings(settings: RunSettings, folder: Path) -> list[float | None]:
+    return [row.seconds for row in forecast(folder, settings) if row.stage in TRAININGS]
+
+
+def test_a_training_takes_as_long_as_its_model_is_large(
+    tmp_path: Path, run_settings: RunSettings, tiny_student: Path
+) -> None:
+    """By the student's parameters; those of the default one are known before it is fetched."""
+    from adhere.train.plan import SMALL
+
+    student = {"models": {"student": ModelSettings().student}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("adhere.forecast.checkpoint_here", lambda name: None)
+        default = trainings(run_settings.merge(student, "test"), tmp_path)
+        elsewhere = {"models": {"student": "some/7b-model"}}
+        assert set(trainings(run_settings.merge(elsewhere, "test"), tmp_path)) == {None}
+    parameters = shape_of(tiny_student).parameters
+    scaled = [seconds and seconds * parameters / SMALL for seconds in default]
+    assert trainings(run_settings, tmp_path) == pytest.approx(scaled)
+
+
+def test_how_long_a_training_takes_on_a_gpu_is_not_known(
+    tmp_path: Path, run_settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert set(trainings(run_settings, tmp_path)) == {None}
 
 
 def test_what_is_up_to_date_takes_no_time(finished: Path, run_settings: RunSettings) -> None:

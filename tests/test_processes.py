@@ -171,18 +171,22 @@ def test_a_process_that_fails_alone_says_which_it_is(
 
 
 def test_the_rows_of_a_step_are_shared_evenly(placed: Placed) -> None:
-    assert session.rows_each(5) == 5
+    def each(batch: int, micro: int | None = None) -> int:
+        return session.rows_each(SFTSettings(batch_size=batch, micro_batch_size=micro))
+
+    assert (each(5), each(8, 2)) == (5, 8)
     placed(1)
-    assert session.rows_each(8) == 4
+    assert (each(8), each(8, 2)) == (4, 4)
     with pytest.raises(InputError, match="batch_size = 5 cannot be shared by 2 processes; make it"):
-        session.rows_each(5)
+        each(5)
+    with pytest.raises(InputError, match="micro_batch_size = 8 does not divide the 4 rows that"):
+        each(8, 8)
 
 
 def test_memory_is_that_of_one_process() -> None:
     need = Needed(weights=8.0, training=4.0, activations=2.0)
-    assert of_each(need, 1, sharded=False) == need
-    assert of_each(need, 2, sharded=False) == Needed(weights=8.0, training=4.0, activations=1.0)
-    assert of_each(need, 2, sharded=True) == Needed(weights=4.0, training=2.0, activations=1.0)
+    assert of_each(need, 1) == need
+    assert of_each(need, 2) == Needed(weights=4.0, training=2.0, activations=2.0)
 
 
 def test_processes_of_one_machine_share_its_memory(
@@ -346,7 +350,7 @@ def begun(tiny_student: Path, tmp_path: Path) -> Path:
                 "embedder": str(tiny_student),
             },
             "midtrain": {"enabled": False},
-            "sft": training,
+            "sft": {**training, "micro_batch_size": 1},  # of two rows in each of two processes
             "dpo": training,
         },
         "test",

@@ -13,8 +13,8 @@ from adhere.errors import EngineError
 from adhere.models import checkpoint_folder
 from adhere.progress import NoProgress
 from adhere.settings import SFTSettings
-from adhere.train import loading, memory
-from adhere.train.memory import MARGIN, Shape, check_memory, needed, shape_of
+from adhere.train import loading, plan
+from adhere.train.memory import MARGIN, Shape, needed, shape_of
 
 SFT = SFTSettings(epochs=1, batch_size=4, lora_rank=4)
 SMALL = Shape(parameters=135_000_000, layers=30, hidden=576, heads=9, linear=305_000)
@@ -30,14 +30,14 @@ def test_the_shape_is_that_of_the_model_and_of_its_adapter(tiny_student: Path) -
     assert SFT.lora_rank * shape.linear == trained
 
 
-@given(st.integers(1, 2000), st.integers(1, 2), st.booleans())
-def test_more_of_anything_needs_more(longest: int, answers: int, bf16: bool) -> None:
-    def total(longest: int = longest, **changes: object) -> float:
+@given(st.integers(1, 2000), st.integers(1, 16), st.booleans())
+def test_more_of_anything_needs_more(longest: int, count: int, bf16: bool) -> None:
+    def total(longest: int = longest, sequences: int = count, **changes: object) -> float:
         settings = SFT.model_copy(update=changes)
-        return needed(SMALL, settings, longest, answers, bf16=bf16).total
+        return needed(SMALL, settings, longest, sequences, bf16=bf16).total
 
     assert total(longest + 1) > total()
-    assert total(batch_size=8) > total()
+    assert total(sequences=count + 1) > total()
     assert total(lora_rank=64) > total()
     assert total() > total(tuning="qlora")
 
@@ -56,34 +56,11 @@ def test_full_tuning_needs_sixteen_bytes_a_parameter_beside_the_activations() ->
     assert need.weights + need.training == 16 * SMALL.parameters
 
 
-@pytest.mark.parametrize(
-    ("free", "outcome"), [(1e12, "fits"), (0.7, "tight"), (0.9 / MARGIN, "refused")]
-)
-def test_what_will_not_fit_is_refused_and_what_may_not_is_said(
-    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, outcome: str
-) -> None:
-    """`free`: as a share of what is needed, where it is below 1."""
-    need = needed(shape_of(tiny_student), SFT, 56, 1, bf16=loading.has_bfloat16())
-    share = free if free > 1 else free * need.total
-    monkeypatch.setattr(memory, "free_bytes", lambda torch: share)
-    monkeypatch.setattr(memory, "shape_of", lambda model: shape_of(tiny_student))
-    bf16 = loading.has_bfloat16()
-    if outcome == "refused":
-        with pytest.raises(EngineError, match=r"needs about .* lower batch_size or max_length"):
-            check_memory("sft", tiny_student, SFT, 56, 1, bf16=bf16)
-    elif outcome == "tight":
-        said = check_memory("sft", tiny_student, SFT, 56, 1, bf16=bf16)
-        assert said is not None
-        assert said.endswith("are free; it may run out.")
-    else:
-        assert check_memory("sft", tiny_student, SFT, 56, 1, bf16=bf16) is None
-
-
 def test_a_training_that_will_not_fit_leaves_nothing_trained(
     tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda torch: 1000)
-    with pytest.raises(EngineError, match="sft: training needs about"):
+    monkeypatch.setattr(plan, "free_bytes", lambda torch: 1000)
+    with pytest.raises(EngineError, match=r"sft: lora, .* too much: lower max_length, or"):
         train_sft(EXAMPLES, [], tiny_student, None, SFT, tmp_path, NoProgress())
     assert not (tmp_path / "adapter").exists()
 
@@ -95,7 +72,7 @@ sys.path.insert(0, {tests!r})
 import psutil
 import test_train as t
 from adhere.settings import SFTSettings
-from adhere.train import libraries, memory
+from adhere.train import libraries, plan
 
 settings = SFTSettings(epochs=0.1, batch_size=8)
 model, answer = Path({model!r}), "no ask first " * 40
@@ -104,12 +81,12 @@ rows = [t.Example(id=f"e{{i}}", clause="c", kind="k", question=f"may i {{i}}", a
 with libraries.training_libraries():
     from trl.trainer.sft_trainer import SFTTrainer
 seen = []
-check = memory.check_memory
-def remember(stage, model, settings, longest, answers, bf16):
-    shape = memory.shape_of(model)
-    seen.append(memory.needed(shape, settings, longest, answers, bf16=bf16).total)
-    seen.append(psutil.Process().memory_info().rss)
-t.session.check_memory = remember
+recommended = plan.recommended
+def remember(*given, **named):
+    made = recommended(*given, **named)
+    seen.extend((made.need.total, psutil.Process().memory_info().rss))
+    return made
+t.session.recommended = remember
 t.train_sft(rows, [], model, None, settings, Path({folder!r}), t.NoProgress())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(seen[0], peak - seen[1])

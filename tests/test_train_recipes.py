@@ -12,7 +12,7 @@ from test_train import EXAMPLES, PAIRS, PROBES, copies, first, last, train_dpo, 
 
 import adhere.train
 from adhere.bench import Bench
-from adhere.errors import InputError, MissingExtraError
+from adhere.errors import InputError, MissingExtraError, SettingsError
 from adhere.pipeline import run_stages, standings
 from adhere.progress import NoProgress
 from adhere.settings import DPOSettings, RunSettings, SFTSettings
@@ -146,6 +146,48 @@ def test_the_adapter_has_the_rank_and_alpha_that_were_asked_for(
     train_sft(EXAMPLES, [], tiny_student, None, settings, tmp_path, NoProgress())
     config = begun[0][0].model.peft_config["default"]
     assert (config.r, config.lora_alpha) == (2, 7)
+
+
+# Steps in parts
+
+
+@pytest.mark.parametrize("rows_at_a_time", [1, 4])
+def test_a_step_in_parts_is_the_step(
+    tiny_student: Path, tmp_path: Path, begun: list[Any], rows_at_a_time: int
+) -> None:
+    """Also at the end of an epoch, where 22 rows leave six for the last step of eight."""
+    parts = other(SFT, micro_batch_size=rows_at_a_time)
+    runs = [
+        train_sft(EXAMPLES[:22], [], tiny_student, None, settings, tmp_path / name, NoProgress())
+        for name, settings in (("whole", SFT), ("parts", parts))
+    ]
+    whole, taken = (trainer for trainer, _ in begun)
+    assert {len(batch["input_ids"]) for batch in whole.get_train_dataloader()} == {8, 6}
+    assert max(len(batch["input_ids"]) for batch in taken.get_train_dataloader()) == rows_at_a_time
+    assert (runs[0].steps, runs[0].tokens) == (runs[1].steps, runs[1].tokens)
+    for name in ("loss", "grad_norm"):
+        curves = [[point[name] for point in run.curve] for run in runs]
+        assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["dpo", "ipo"])
+def test_pairs_in_parts_teach_the_same(tiny_student: Path, tmp_path: Path, method: str) -> None:
+    whole = other(DPO, method=method)
+    runs = [
+        train_dpo(PAIRS, [], tiny_student, None, settings, tmp_path / name, NoProgress())
+        for name, settings in (("whole", whole), ("parts", other(whole, micro_batch_size=2)))
+    ]
+    for name in ("loss", "rewards/margins"):
+        curves = [[point[name] for point in run.curve] for run in runs]
+        assert curves[1] == pytest.approx(curves[0], rel=1e-3, abs=1e-4)
+
+
+def test_what_does_not_divide_the_batch_is_refused() -> None:
+    with pytest.raises(SettingsError) as error:
+        RunSettings.parse({"sft": {"batch_size": 6, "micro_batch_size": 4}}, "run.toml")
+    assert str(error.value) == (
+        "run.toml: sft.micro_batch_size: it must divide batch_size, 6 (got 4)."
+    )
 
 
 def no_cuda() -> bool:

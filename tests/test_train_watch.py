@@ -1,6 +1,8 @@
 """What is checked before the first step and watched while a training runs."""
 
-from dataclasses import replace
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -9,15 +11,15 @@ from typing import Any
 import pytest
 from conftest import ON
 from conftest import adhere as command
-from test_train import EXAMPLES, PAIRS, PROBES, named, spy, train_dpo, train_sft
+from test_train import EXAMPLES, PAIRS, PROBES, Recorder, named, spy, train_dpo, train_sft
 
 import adhere.train
 from adhere.errors import EngineError, InputError
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
 from adhere.records import Dropped
-from adhere.settings import DPOSettings, RunSettings, SFTSettings
-from adhere.train import Task, loading, session
+from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
+from adhere.train import Task, TrainingResult, loading, session
 from adhere.train.preview import preview
 
 SFT = SFTSettings(epochs=2, batch_size=4, lora_rank=4, learning_rate=1e-2)
@@ -55,6 +57,27 @@ def test_the_answers_of_pairs_are_shown_too(
     names = {"dpo": ("## chosen,", "## rejected,"), "kto": ("(good),", "(bad),")}[method]
     assert any(name in page for name in names)
     assert "<|assistant|>⟦" in page
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_rows_can_be_looked_at_while_the_references_are_computed(
+    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    from trl.trainer.dpo_trainer import DPOTrainer
+    from trl.trainer.kto_trainer import KTOTrainer
+
+    pages: list[str] = []
+    trainer = {"dpo": DPOTrainer, "kto": KTOTrainer}[method]
+    compute = trainer.compute_ref_log_probs
+
+    def looked_at(*given: Any) -> Any:
+        pages.append((tmp_path / "rows.md").read_text(encoding="utf-8"))
+        return compute(*given)
+
+    monkeypatch.setattr(trainer, "compute_ref_log_probs", looked_at)
+    settings = DPO.model_copy(update={"method": method, "epochs": 1})
+    train_dpo(PAIRS, [], tiny_student, None, settings, tmp_path, NoProgress())
+    assert set(pages) == {(tmp_path / "rows.md").read_text(encoding="utf-8")}
 
 
 class Letters:
@@ -173,6 +196,84 @@ def test_a_checkpoint_with_broken_weights_is_not_kept(tmp_path: Path) -> None:
         (folder / "trainer_state.json").write_text("{}", encoding="utf-8")
     assert "at step 2 is kept" in session.keep_last_good(tmp_path)
     assert not (tmp_path / "checkpoints").exists()
+
+
+class Listener(Recorder):
+    """Remembers after how many steps it was told what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[int, str]] = []
+
+    def note(self, message: str) -> None:
+        self.heard.append((len(self.ticks), message))
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A training that goes wrong: its call, and what its alarm says."""
+
+    train: Callable[..., TrainingResult]
+    rows: list[Any]
+    probes: list[Any]
+    adapter: Path | None
+    settings: TrainSettings
+    words: str
+
+
+@pytest.fixture(scope="module")
+def fluent(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter under which the chosen answers of the pairs are likely."""
+    folder = tmp_path_factory.mktemp("fluent")
+    settings = SFT.model_copy(update={"epochs": 6})
+    train_sft(EXAMPLES, [], tiny_student, None, settings, folder, NoProgress())
+    return folder / "adapter"
+
+
+@pytest.fixture(params=["sft", "dpo"])
+def gone(request: pytest.FixtureRequest, fluent: Path) -> Gone:
+    if request.param == "sft":
+        probes = [replace(probe, reference=noise(100 + i)) for i, probe in enumerate(PROBES)]
+        changes = {"tuning": "full", "epochs": 20, "learning_rate": 3e-3}
+        return Gone(train_sft, NOISE, probes, None, SFT.model_copy(update=changes), "by heart")
+    # Two answers that hardly differ: plain DPO makes both of them less likely.
+    alike = [replace(pair, rejected=f"{pair.chosen[:-2]}x ") for pair in PAIRS]
+    settings = DPO.model_copy(update={"method": "dpo", "epochs": 6})
+    return Gone(train_dpo, alike, [], fluent, settings, "unlearns good answers")
+
+
+def test_an_alarm_speaks_once_and_while_there_is_time(
+    tiny_student: Path, tmp_path: Path, gone: Gone
+) -> None:
+    listener = Listener()
+    result = gone.train(
+        gone.rows, gone.probes, tiny_student, gone.adapter, gone.settings, tmp_path, listener
+    )
+    [(step, said)] = [(step, said) for step, said in listener.heard if gone.words in said]
+    assert f": At step {step}: " in said
+    assert step < 0.8 * result.steps
+    [kept] = result.alarms  # in the words of the end
+    assert gone.words in kept
+    assert kept not in said
+
+
+def test_a_training_can_be_stopped_by_an_alarm(
+    tiny_student: Path, tmp_path: Path, gone: Gone
+) -> None:
+    settings = gone.settings.model_copy(update={"stop_on_alarm": True})
+    said = rf"stopped by an alarm\. At step \d+: .*{gone.words}.* is kept in "
+    with pytest.raises(EngineError, match=said) as error:
+        gone.train(
+            gone.rows, gone.probes, tiny_student, gone.adapter, settings, tmp_path, NoProgress()
+        )
+    assert str(error.value).endswith(f"is kept in {tmp_path / 'last-good'}.")
+    assert list((tmp_path / "last-good").glob("*model.safetensors"))
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"last-good", "rows.md"}
+    if gone.train is train_sft:  # what is kept is the best, not the last
+        state = json.loads((tmp_path / "last-good" / "trainer_state.json").read_text())
+        losses = [point["eval_loss"] for point in state["log_history"] if "eval_loss" in point]
+        assert losses[-1] == min(losses)
 
 
 # Trackers

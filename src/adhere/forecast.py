@@ -6,12 +6,12 @@ from pathlib import Path
 
 from adhere.clauses import candidates
 from adhere.ingest import ingest
-from adhere.models import is_here
+from adhere.models import checkpoint_here, is_here
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
-from adhere.settings import RunSettings
+from adhere.settings import ModelSettings, RunSettings, TrainSettings
 from adhere.stages import STAGES
-from adhere.train import training_problems
+from adhere.train import pace, plan_ahead, training_problems
 
 CLAUSES_A_SENTENCE = 0.7
 """Before any clause is known: what the embedded teacher found in a business code."""
@@ -24,10 +24,10 @@ SECONDS_A_REQUEST: Mapping[str, float] = {
 }
 """Rough, for the embedded teacher on 2 CPU cores: a run on the Universal Declaration took 0.25 s a
 request in curate and about 0.36 in generate. Other engines differ."""
-SECONDS_A_ROW = 0.25
-"""One answer, one epoch, SmolLM2-135M with LoRA; that run took 0.27 s in SFT, 0.33 in DPO."""
-CHARACTERS_A_ROW = 320
-"""Of question, answer and chat template in those rows, about; plain text trains as fast."""
+TOKENS_A_ROW = 80
+"""Of question, answer and chat template in that run, about."""
+CHARACTERS_A_TOKEN = 4
+"""Of English, about."""
 _SYSTEMS = {"short": 7, "full": 9}
 
 
@@ -36,7 +36,8 @@ class Forecast:
     stage: str
     what: str
     requests: str = ""
-    seconds: float = 0.0
+    seconds: float | None = 0.0
+    """None where the time is not known."""
 
 
 def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
@@ -64,18 +65,12 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
     }
     examples, pairs = clauses * made.examples, 2 * clauses * made.pairs
     characters = sum(len(document.text) for document in documents)
-    told = 1 + settings.midtrain.rewritings  # about as long as the text, each
-    sft = SECONDS_A_ROW * examples * settings.sft.epochs
-    dpo = SECONDS_A_ROW * pairs * settings.dpo.epochs
-    seconds = {name: SECONDS_A_REQUEST[name] * count for name, count in requests.items()} | {
-        "midtrain": SECONDS_A_ROW
-        * (told * characters / CHARACTERS_A_ROW)
-        * settings.midtrain.epochs,
-        "sft": sft,
-        "dpo": dpo,
-        "dpo-alone": dpo,
-        "document-lm": sft + dpo,  # as many tokens, by design
+    seconds: dict[str, float | None] = {
+        name: SECONDS_A_REQUEST[name] * count for name, count in requests.items()
     }
+    each = _pace(settings)
+    for name, tokens in _trained_on(settings, examples, pairs, characters).items():
+        seconds[name] = each and each * tokens
     idle = {
         item.stage: item.state
         for item in standings(run, settings)
@@ -89,11 +84,51 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
     ]
 
 
+def _trained_on(
+    settings: RunSettings, examples: int, answers: int, characters: int
+) -> dict[str, float]:
+    """Tokens of each training, over all epochs; `answers` are those of all pairs."""
+    told = 1 + settings.midtrain.rewritings  # about as long as the text, each
+    sft = TOKENS_A_ROW * examples * settings.sft.epochs
+    dpo = TOKENS_A_ROW * answers * settings.dpo.epochs
+    return {
+        "midtrain": told * characters / CHARACTERS_A_TOKEN * settings.midtrain.epochs,
+        "sft": sft,
+        "dpo": dpo,
+        "dpo-alone": dpo,
+        "document-lm": sft + dpo,  # by design
+    }
+
+
+def _pace(settings: RunSettings) -> float | None:
+    """Seconds a token of the student's training; not known of one that is not here yet."""
+    name = settings.models.student
+    student = checkpoint_here(name)
+    return pace(student) if student or name == ModelSettings().student else None
+
+
 def lacking(settings: RunSettings, todo: Sequence[str]) -> list[str]:
     """What this machine lacks for the stages that are to do, in sentences."""
     if not any(STAGES[name].resumes for name in todo):
         return []
     return [str(problem) for problem in training_problems(settings)]
+
+
+def plans(settings: RunSettings, todo: Sequence[str]) -> list[str]:
+    """How each training that is to do would be done, where the student is on this machine."""
+    student = checkpoint_here(settings.models.student)
+    return [plan_ahead(name, student, one) for name, one in _trainings(settings, todo) if student]
+
+
+def _trainings(settings: RunSettings, todo: Sequence[str]) -> list[tuple[str, TrainSettings]]:
+    chosen = {
+        "midtrain": settings.midtrain,
+        "sft": settings.sft,
+        "dpo": settings.dpo,
+        "dpo-alone": settings.dpo,
+        "document-lm": settings.sft,
+    }
+    return [(name, one) for name, one in chosen.items() if name in todo]
 
 
 def unasked(settings: RunSettings, todo: Sequence[str]) -> list[str]:

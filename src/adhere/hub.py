@@ -41,13 +41,14 @@ def hub_snapshot(repository: str, files: list[str], revision: str | None = None)
     return Path(folder)
 
 
-def in_hub_cache(repository: str) -> bool:
-    """Whether a repository's files were fetched to this machine before; the hub is not asked."""
+def in_hub_cache(repository: str) -> Path | None:
+    """The folder of a repository that was fetched to this machine before; the hub is not asked."""
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
-        return False
-    return isinstance(try_to_load_from_cache(repository, "config.json"), str)
+        return None
+    found = try_to_load_from_cache(repository, "config.json")
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def push_dataset(folder: Path, repository: str, *, private: bool) -> str:

@@ -201,7 +201,20 @@ def is_here(name: str) -> bool:
     entry = CATALOGUE.get(name)
     if entry is not None:
         return _is_whole(entry, cache_folder() / entry.name)
-    return Path(name).expanduser().exists() or in_hub_cache(name)
+    return Path(name).expanduser().exists() or in_hub_cache(name) is not None
+
+
+def checkpoint_here(name: str) -> Path | None:
+    """What `checkpoint_folder` gives, where nothing need be fetched or unpacked; asks nobody."""
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        path = Path(name).expanduser()
+        if path.exists() or not _REPOSITORY.fullmatch(name):
+            return path if (path / "config.json").is_file() else None
+        return in_hub_cache(name)
+    home = cache_folder() / entry.name
+    folder = home / _UNPACKED if entry.is_gguf else home
+    return folder if _is_whole(entry, home) and folder.exists() else None
 
 
 def _unknown(name: str, kinds: str) -> SettingsError:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from adhere.errors import SettingsError
 
@@ -117,9 +118,12 @@ class TrainSettings(_Settings):
     tuning: Literal["lora", "qlora", "full"] = "lora"
     """`lora` trains an adapter, `qlora` the same over 4-bit weights (CUDA only), `full` all."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Peak; by default 4e-4 (DPO 1e-4), and a tenth of it when tuning is `full`."""
+    """Peak; by default 4e-4 (DPO 1e-4), half of it above 1 billion parameters, a quarter above 13,
+    and a tenth when tuning is `full`."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Rows an optimiser step."""
+    micro_batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Of them, how many a device takes at a time, to save memory; by default as many as fit."""
     lora_rank: Annotated[int, Field(ge=1)] = 32
     """Of the adapter's matrices."""
     lora_alpha: Annotated[int, Field(ge=1)] = 32
@@ -128,15 +132,27 @@ class TrainSettings(_Settings):
     """Tokens of prompt and answer together; longer rows are counted and dropped."""
     early_stopping: bool = False
     """Hold back a tenth of the rows, end when their loss no longer falls, keep the best."""
+    stop_on_alarm: bool = False
+    """End where an alarm is raised, and keep the last good checkpoint aside."""
     seed: int = 0
 
     lora_rate: ClassVar[float] = 4e-4
 
+    @field_validator("micro_batch_size")
+    @classmethod
+    def _divides(cls, rows: int | None, others: ValidationInfo) -> int | None:
+        batch = others.data.get("batch_size")  # None where it is wrong itself
+        if rows and batch and batch % rows:
+            told = {"batch": batch}
+            raise PydanticCustomError("micro", "it must divide batch_size, {batch}", told)
+        return rows
+
     @property
     def peak_rate(self) -> float:
-        """The learning rate after warm-up.
+        """The learning rate after warm-up; without one given, that of a small model.
 
-        Full tuning wants about a tenth of LoRA's (Schulman et al. 2025, "LoRA Without Regret").
+        `adhere.train.plan` lowers it for larger ones. Full tuning wants about a tenth of LoRA's
+        (Schulman et al. 2025, "LoRA Without Regret").
         """
         default = self.lora_rate / 10 if self.tuning == "full" else self.lora_rate
         return self.learning_rate or default

@@ -187,7 +187,7 @@ def _rewrite(bench: Bench, folder: Path) -> Outcome:
 def _midtrain(bench: Bench, folder: Path) -> Outcome:
     task = _task(bench, folder, "midtrain", bench.settings.midtrain)
     texts = [*_texts(bench), *_rewritten(bench)]
-    return _trained(bench, folder, train_text(texts, task))
+    return _trained(folder, train_text(texts, task))
 
 
 def _rewritten(bench: Bench) -> list[str]:
@@ -209,7 +209,7 @@ def _document_lm(bench: Bench, folder: Path) -> Outcome:
         tokens=sum(manifest.facts["tokens"] for manifest in trained),
     )
     task = _task(bench, folder, "document-lm", bench.settings.sft)
-    return _trained(bench, folder, train_text(_texts(bench), task, budget))
+    return _trained(folder, train_text(_texts(bench), task, budget))
 
 
 def _texts(bench: Bench) -> list[str]:
@@ -223,7 +223,7 @@ def _sft(bench: Bench, folder: Path) -> Outcome:
         _task(bench, folder, "sft", bench.settings.sft),
         _general(bench),
     )
-    return _trained(bench, folder, result)
+    return _trained(folder, result)
 
 
 def _general(bench: Bench) -> list[General]:
@@ -256,7 +256,7 @@ def _preferences(bench: Bench, folder: Path, stage: str) -> Outcome:
         bench.read("curate/probes.jsonl", Probe),
         _task(bench, folder, stage, bench.settings.dpo),
     )
-    return _trained(bench, folder, result)
+    return _trained(folder, result)
 
 
 def _task(bench: Bench, folder: Path, stage: str, settings: S) -> Task[S]:
@@ -272,10 +272,8 @@ def _task(bench: Bench, folder: Path, stage: str, settings: S) -> Task[S]:
     )
 
 
-def _trained(bench: Bench, folder: Path, result: TrainingResult) -> Outcome:
-    for alarm in result.alarms:
-        bench.progress.note(alarm)
-    facts = {"tokens": result.tokens, "alarms": result.alarms}
+def _trained(folder: Path, result: TrainingResult) -> Outcome:
+    facts = {"tokens": result.tokens, "alarms": result.alarms, "plan": result.plan.facts}
     counts = {
         "rows": result.rows,
         "steps": result.steps,

@@ -189,19 +189,20 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from adhere.forecast import forecast, lacking, unasked
+    from adhere.forecast import forecast, lacking, plans, unasked
     from adhere.progress import duration
 
     table = Table("stage", "what", "requests", "about", title=str(folder), title_justify="left")
     rows = forecast(folder, settings)
     for row in rows:
-        about = duration(row.seconds) if row.seconds else ""
+        about = "not known" if row.seconds is None else duration(row.seconds) if row.seconds else ""
         table.add_row(row.stage, row.what, row.requests, about)
     Console().print(table)
     todo = [row.stage for row in rows if row.what not in ("up to date", "off")]
     if todo and settings.models != ModelSettings():
-        print("The times are those of the models that come by default; yours will differ.")
+        print("Times of requests are those of the models that come by default; yours will differ.")
     for title, lines in (
+        ("Trainings, with rows as long as they may be:", plans(settings, todo)),
         ("This machine cannot do it:", lacking(settings, todo)),
         ("When it starts:", unasked(settings, todo)),
     ):

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from adhere.errors import AdhereError, InputError, MissingExtraError
+from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
 from adhere.processes import in_all
 from adhere.records import Example, PreferencePair, Probe
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
@@ -22,6 +22,8 @@ from adhere.train.alarms import displacement, overfitting
 from adhere.train.general import General, general_rows, own_answers, read_general
 from adhere.train.libraries import LIBRARIES, missing_library, training_libraries
 from adhere.train.loading import load_policy, load_tokenizer, tuning_problems
+from adhere.train.memory import shape_of
+from adhere.train.plan import SMALL, in_words, recommended, seconds_a_token, this_machine
 from adhere.train.preferences import check_reference, preference_trainer
 from adhere.train.rows import Row, answer_length, answer_row, dataset
 from adhere.train.session import (
@@ -44,6 +46,8 @@ __all__ = [
     "TrainingResult",
     "check_training",
     "own_answers",
+    "pace",
+    "plan_ahead",
     "read_general",
     "train_dpo",
     "train_sft",
@@ -77,6 +81,43 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
         yield MissingExtraError(
             f"tracking.report_to = '{tracker}' needs that package; pip install {tracker}."
         )
+
+
+def plan_ahead(stage: str, model: Path, settings: TrainSettings) -> str:
+    """How a training would be done here, with rows as long as they may be, in a sentence."""
+    absent = [name for name in LIBRARIES if find_spec(name) is None]
+    if absent:
+        return str(missing_library(absent[0]))
+    with training_libraries():
+        try:
+            plan = recommended(
+                shape_of(model),
+                settings,
+                this_machine(),
+                batch=settings.batch_size,
+                answers=2 if isinstance(settings, DPOSettings) else 1,
+                longest=settings.max_length,
+            )
+            return in_words(stage, plan)
+        except EngineError as error:
+            return str(error)
+
+
+def pace(model: Path | None) -> float | None:
+    """Seconds that a token takes to train on here, roughly; None where it is not known.
+
+    `model` is None for the student that comes by default.
+    """
+    if any(find_spec(name) is None for name in LIBRARIES):
+        return None
+    with training_libraries():
+        import torch
+
+        try:
+            parameters = shape_of(model).parameters if model else SMALL
+        except EngineError:
+            return None
+        return seconds_a_token(parameters, gpu=torch.cuda.is_available())
 
 
 def train_text(
@@ -130,8 +171,8 @@ def train_sft(
     rows += general_rows(general, len(rows), task.settings)
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
     with training_libraries():
-        result = _next_token(start(partial(prepare, task, rows, probes)))
-    return replace(result, alarms=overfitting(result.curve))
+        work = start(partial(prepare, task, rows, probes))
+        return _next_token(replace(work, alarms=(overfitting,)))
 
 
 def _next_token(work: Work) -> TrainingResult:
@@ -174,9 +215,9 @@ def train_dpo(
     with training_libraries():
         work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
-        result = run(preference_trainer(work, task.settings), work)
-        mean_length = answer_length(work.tokenizer, work.rows)
-    return replace(result, alarms=displacement(result.curve, task.settings.beta, mean_length))
+        tokens = answer_length(work.tokenizer, work.rows)
+        fall = partial(displacement, beta=task.settings.beta, tokens=tokens)
+        return run(preference_trainer(work, task.settings), replace(work, alarms=(fall,)))
 
 
 def _pair_work(

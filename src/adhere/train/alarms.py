@@ -9,31 +9,35 @@ DISPLACEMENT = 0.1
 al. 2024, arXiv 2410.08847). The bound is ours: every token a tenth less likely than before."""
 
 
-def overfitting(curve: Curve) -> list[str]:
+def overfitting(curve: Curve, points: int) -> str | None:
+    """A sentence where the held-out loss has risen again."""
     held_out = [(point["eval_loss"], point["step"]) for point in curve if "eval_loss" in point]
     if not held_out:
-        return []
+        return None
     (lowest, step), (last, _) = min(held_out), held_out[-1]
     if last <= OVERFIT * lowest:
-        return []
-    return [
+        return None
+    return (
         f"The held-out loss rose from its lowest, {lowest:.2f} at step {step:.0f}, to {last:.2f}: "
         "the model learns the rows by heart. Train fewer epochs, or on more rows."
-    ]
+    )
 
 
-def displacement(curve: Curve, beta: float, tokens: float) -> list[str]:
-    """`tokens`: of a chosen answer, on average.
+def displacement(curve: Curve, points: int, *, beta: float, tokens: float) -> str | None:
+    """A sentence where chosen answers, of `tokens` tokens on average, have become less likely.
 
-    `rewards/chosen` is beta times the answer's log-likelihood ratio to the
-    reference; the last quarter of the curve is averaged.
+    `rewards/chosen` is beta times the answer's log-likelihood ratio to the reference. The
+    last of them are averaged, a quarter of the `points` that the curve will have: a batch
+    says little, and before there are as many nothing is said.
     """
     rewards = [point["rewards/chosen"] for point in curve if "rewards/chosen" in point]
-    last = rewards[-max(1, len(rewards) // 4) :]
+    last = rewards[-max(1, points // 4) :]
+    if len(last) < max(1, points // 4):
+        return None
     fall = -sum(last) / len(last) / beta / tokens
     if fall <= DISPLACEMENT:
-        return []
-    return [
+        return None
+    return (
         f"The chosen answers' log-likelihood fell by {fall:.2f} nats a token in DPO: the model "
         "unlearns good answers with the bad. Raise nll_weight or lower the learning rate."
-    ]
+    )

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 LAST_GOOD = "last-good"
-"""Folder of the last good checkpoint of a training that has diverged."""
+"""Folder of the last good checkpoint of a training that was stopped."""
 
 
 def last_checkpoint(checkpoints: Path, key: str) -> Path | None:
@@ -18,20 +18,20 @@ def last_checkpoint(checkpoints: Path, key: str) -> Path | None:
     return max(_whole_checkpoints(checkpoints), key=step_of, default=None)
 
 
-def keep_last_good(folder: Path) -> str:
-    """Put the newest checkpoint without broken weights aside; say where, and how to go on.
+def keep_last_good(folder: Path, best: Path | None = None) -> str:
+    """Put the best checkpoint, if one is named, or else the newest one aside; say where.
 
-    The other checkpoints may hold what has broken, and are removed.
+    One with broken weights is passed over. The others may hold what has broken, and are removed.
     """
     checkpoints = folder / "checkpoints"
     good = [path for path in _whole_checkpoints(checkpoints) if _is_finite(path)]
     kept = "No checkpoint was saved before that."
     if good:
-        newest = max(good, key=step_of)
-        newest.replace(folder / LAST_GOOD)
-        kept = f"What it was at step {step_of(newest)} is kept in {folder / LAST_GOOD}."
+        chosen = max(good, key=lambda path: (path == best, step_of(path)))
+        chosen.replace(folder / LAST_GOOD)
+        kept = f"What it was at step {step_of(chosen)} is kept in {folder / LAST_GOOD}."
     shutil.rmtree(checkpoints)
-    return f"{kept} Lower the learning rate and start again."
+    return kept
 
 
 def step_of(checkpoint: Path) -> int:

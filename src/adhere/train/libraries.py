@@ -48,7 +48,7 @@ def training_libraries() -> Generator[None]:
                 yield
         except torch.OutOfMemoryError as error:
             raise EngineError(
-                "The training ran out of memory; lower batch_size or max_length."
+                "The training ran out of memory; lower micro_batch_size or max_length."
             ) from error
 
 

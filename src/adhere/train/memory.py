@@ -4,23 +4,23 @@
                  are trained are float32, and bfloat16 autocast keeps them a second time
     training     LoRA: 16 bytes a parameter of the adapter (weight, gradient, two moments of
                  Adam, float32 each); full: 12 a parameter of the model (the weight is above)
-    activations  tokens a step x layers x (34 hidden + 5 heads x length) bytes in bfloat16,
+    activations  tokens at a time x layers x (34 hidden + 5 heads x length) bytes in bfloat16,
                  twice that in float32 (Korthikanti et al. 2022, arXiv 2205.05198, eq. 2); where
                  they are computed twice, 2 hidden a layer, and one layer in full. LoRA keeps
                  inputs and outputs of its layers too: 2 bytes a token for each of them in
                  bfloat16, 8 in float32
 
-Of several processes each has its share of the rows, and under FSDP of weights and training too.
+Of several processes each has its share of weights and training under FSDP.
 The logits are not in it: TRL computes them in tiles. The estimate is good within a factor of
 two: SmolLM2-135M is measured in tests/test_train_memory.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from adhere.errors import EngineError
-from adhere.processes import count_here, is_sharded, process_count
+from adhere.processes import count_here
 from adhere.settings import TrainSettings
 
 MARGIN = 2.0
@@ -56,13 +56,19 @@ class Needed:
 
 
 def shape_of(model: Path) -> Shape:
-    """Read off the checkpoint's configuration; no weights are loaded."""
+    """Read off the checkpoint's configuration; no weights are loaded.
+
+    Raises EngineError for one that transformers does not know.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(model)
-    with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(config)
+    try:
+        config = AutoConfig.from_pretrained(model)
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{model}: no model can be loaded from here: {error}") from error
     head = empty.get_output_embeddings()
     linear = [
         one for one in empty.modules() if isinstance(one, torch.nn.Linear) and one is not head
@@ -78,9 +84,9 @@ def shape_of(model: Path) -> Shape:
 
 
 def needed(
-    shape: Shape, settings: TrainSettings, longest: int, answers: int, *, bf16: bool
+    shape: Shape, settings: TrainSettings, longest: int, sequences: int, *, bf16: bool
 ) -> Needed:
-    """Bytes for rows of up to `longest` tokens with `answers` sequences a row."""
+    """Bytes for so many sequences of up to `longest` tokens at a time."""
     full = settings.tuning == "full"
     if settings.tuning == "qlora":
         each = _BITS_4
@@ -97,44 +103,13 @@ def needed(
     return Needed(
         weights=shape.parameters * each,
         training=12 * shape.parameters if full else 16 * settings.lora_rank * shape.linear,
-        activations=float(settings.batch_size * answers * longest * stored),
+        activations=float(sequences * longest * stored),
     )
 
 
-def of_each(need: Needed, processes: int, *, sharded: bool) -> Needed:
-    """Bytes in each of several processes, which share the rows, and if `sharded` the weights."""
-    holders = processes if sharded else 1
-    return Needed(
-        weights=need.weights / holders,
-        training=need.training / holders,
-        activations=need.activations / processes,
-    )
-
-
-def check_memory(
-    stage: str, model: Path, settings: TrainSettings, longest: int, answers: int, bf16: bool
-) -> str | None:
-    """None where it fits; a sentence where it may not.
-
-    Raises EngineError, naming the remedies, where it will not fit even if the
-    estimate is twice too high.
-    """
-    import torch
-
-    whole = needed(shape_of(model), settings, longest, answers, bf16=bf16)
-    need = of_each(whole, process_count(), sharded=is_sharded())
-    free = free_bytes(torch)
-    each = f" in each of {process_count()} processes" if process_count() > 1 else ""
-    said = (
-        f"{stage}: training needs about {_words(need.total)} of memory{each} "
-        f"({_words(need.weights)} weights, {_words(need.training)} training, "
-        f"{_words(need.activations)} activations), and {_words(free)} are free"
-    )
-    if need.total > MARGIN * free:
-        remedies = "lower batch_size or max_length, take a smaller student"
-        remedies += ", or tuning = 'lora'" if settings.tuning == "full" else ""
-        raise EngineError(f"{said}; {remedies}.")
-    return f"{said}; it may run out." if need.total > free else None
+def of_each(need: Needed, holders: int) -> Needed:
+    """Bytes in each of the processes that the weights are spread over."""
+    return replace(need, weights=need.weights / holders, training=need.training / holders)
 
 
 def free_bytes(torch: Any) -> int:
@@ -144,7 +119,3 @@ def free_bytes(torch: Any) -> int:
     import psutil
 
     return psutil.virtual_memory().available // count_here()
-
-
-def _words(count: float) -> str:
-    return f"{count / 1e9:.1f} GB"

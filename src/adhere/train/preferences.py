@@ -13,7 +13,7 @@ from adhere.settings import DPOSettings
 from adhere.store import content_key
 from adhere.train.loading import load_policy
 from adhere.train.rows import Row, dataset
-from adhere.train.session import Task, Work, arguments, one_gpu
+from adhere.train.session import Task, Work, arguments, one_gpu, show_rows
 
 
 def preference_trainer(work: Work, settings: DPOSettings) -> Any:
@@ -36,13 +36,28 @@ def preference_trainer(work: Work, settings: DPOSettings) -> Any:
     from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.dpo_trainer import DPOTrainer
 
-    return DPOTrainer(
+    return _showing(DPOTrainer, work)(
         policy,
         args=one_gpu(DPOConfig(**told, **_loss(settings)), task.progress),
         train_dataset=dataset(work.rows, work.checkpoints / "rows"),
         eval_dataset=dataset(work.held_out, work.checkpoints / "held-out"),
         **shared,
     )
+
+
+def _showing(trainer: Any, work: Work) -> Any:
+    """The trainer, with `rows.md` written before the reference's log-likelihoods, which take long.
+
+    This method is not public: were it renamed in TRL, the page would be written after them.
+    """
+
+    class Showing(trainer):
+        def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+            if name == "train":
+                show_rows(work, dataset)
+            return super()._precompute_ref_logps(dataset, name, batch_size)
+
+    return Showing
 
 
 def check_reference(task: Task[DPOSettings]) -> None:
@@ -78,11 +93,11 @@ def _kto(
     from trl.trainer.kto_trainer import KTOTrainer
 
     told |= {
-        "per_device_train_batch_size": 2 * work.batch,
-        "per_device_eval_batch_size": 2 * work.batch,
+        "per_device_train_batch_size": 2 * work.plan.micro_batch,
+        "per_device_eval_batch_size": 2 * work.plan.micro_batch,
         "train_sampling_strategy": "sequential",
     }
-    return KTOTrainer(
+    return _showing(KTOTrainer, work)(
         policy,
         args=one_gpu(KTOConfig(**told), work.task.progress),
         train_dataset=dataset(unpaired(work.rows, settings.seed), work.checkpoints / "rows"),

@@ -1,11 +1,10 @@
 """One training: its work, its arguments, its checkpoints, its curve."""
 
 import json
-import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,34 +20,23 @@ from adhere.processes import (
     process_count,
     wait_for_all,
 )
-from adhere.progress import Progress
+from adhere.progress import Progress, duration
 from adhere.records import Dropped, record_id
 from adhere.settings import TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train import loading
 from adhere.train.checkpoints import LAST_GOOD, keep_last_good, last_checkpoint, step_of
-from adhere.train.memory import LARGE, check_memory
+from adhere.train.memory import LARGE, shape_of
+from adhere.train.plan import Plan, in_words, recommended, seconds_a_token, this_machine
 from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
+from adhere.train.watch import Alarm, StoppedError, curve_of, watcher
 
 HELD_OUT = 16
 """Probes that the held-out loss is taken over in training; the evaluation asks them all."""
 PATIENCE = 2
 """Held-out losses in a row, each a tenth of the training after the last, that may be no better
 than the best before early stopping ends it. The bound is ours."""
-
-_METRICS = (
-    "loss",
-    "grad_norm",
-    "mean_token_accuracy",
-    "rewards/chosen",
-    "rewards/rejected",
-    "rewards/margins",
-    "rewards/accuracies",
-    "logps/chosen",
-    "logps/rejected",
-)
-
 
 S = TypeVar("S", bound=TrainSettings, covariant=True)
 
@@ -75,6 +63,7 @@ class TrainingResult:
     held-out probes, as `eval_loss` and so on. `rewards/...` are beta times the log-ratio to the
     reference, `logps/...` nats an answer."""
     trained_parameters: int
+    plan: Plan
     alarms: list[str] = field(default_factory=list[str])
     """Sentences for the user about what looks wrong."""
 
@@ -112,23 +101,23 @@ class Work:
     held_out: list[Row]
     dropped: list[Dropped]
     tokenizer: Any
-    batch: int
-    """Rows of a step that fall to one process."""
+    plan: Plan
     checkpoints: Path
     """One folder for all processes."""
     resume: Path | None = None
     """The checkpoint to go on from."""
+    alarms: tuple[Alarm, ...] = ()
+    """What its curve is watched for."""
     started: float = field(default_factory=time.monotonic)
 
     @property
     def longest(self) -> int:
         """Tokens of the longest row."""
-        return max(row["length"] for row in (*self.rows, *self.held_out))
+        return longest_of(self.rows, self.held_out)
 
-    @property
-    def answers(self) -> int:
-        """Sequences of tokens that a row makes."""
-        return 2 if "chosen" in self.rows[0] else 1
+
+def longest_of(*parts: list[Row]) -> int:
+    return max(row["length"] for rows in parts for row in rows)
 
 
 def prepare(
@@ -164,26 +153,36 @@ def begin(
     """
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
-    work = Work(
+    shape, machine, answers = shape_of(task.model), this_machine(), 2 if "chosen" in rows[0] else 1
+    plan = recommended(
+        shape,
+        task.settings,
+        machine,
+        batch=rows_each(task.settings),
+        answers=answers,
+        longest=longest_of(rows, held_out),
+    )
+    pace = seconds_a_token(shape.parameters, gpu=machine.gpu or machine.processes > 1)
+    time = duration(pace * answers * tokens_of(task, rows)) if pace else None
+    said = f"It takes about {time}." if time else "How long it takes here is not known."
+    task.progress.note(f"{in_words(task.stage, plan)} {said}")
+    return Work(
         task=task,
         rows=rows,
         held_out=held_out,
         dropped=dropped,
         tokenizer=tokenizer,
-        batch=rows_each(task.settings.batch_size),
+        plan=plan,
         checkpoints=task.folder / "checkpoints",
     )
-    tight = check_memory(
-        task.stage,
-        task.model,
-        task.settings,
-        work.longest,
-        work.answers,
-        bf16=loading.has_bfloat16(),
-    )
-    if tight:
-        task.progress.note(tight)
-    return work
+
+
+def tokens_of(task: Task[TrainSettings], rows: list[Row]) -> float:
+    """Tokens that the training reads, a pair counted once."""
+    whole = sum(row["length"] for row in rows)
+    if task.steps:
+        return whole / len(rows) * task.settings.batch_size * task.steps
+    return whole * task.settings.epochs
 
 
 def start(make: Callable[[], Work]) -> Work:
@@ -201,6 +200,7 @@ def _left(work: Work) -> dict[str, Any]:
     return {
         "rows": work.rows,
         "held_out": work.held_out,
+        "plan": work.plan,  # memory may differ, and the parts of a step must not
         "checkpoints": work.checkpoints,
         "resume": last_checkpoint(work.checkpoints, key),
     }
@@ -225,18 +225,21 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
     """What each of TRL's trainers is told; steps below 1 are fractions of all steps."""
     import torch
 
-    cuda, task, settings = torch.cuda.is_available(), work.task, work.task.settings
+    cuda, task, plan = torch.cuda.is_available(), work.task, work.plan
+    settings = task.settings
     stopping = settings.early_stopping
+    best = stopping or (settings.stop_on_alarm and bool(work.held_out))  # is to be kept
     return {
         "output_dir": str(work.checkpoints),
         "num_train_epochs": settings.epochs,
         "max_steps": task.steps or -1,
-        "learning_rate": settings.peak_rate,
+        "learning_rate": plan.learning_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
         "max_grad_norm": 1.0,
-        "per_device_train_batch_size": work.batch,
-        "per_device_eval_batch_size": work.batch,
+        "per_device_train_batch_size": plan.micro_batch,
+        "per_device_eval_batch_size": plan.micro_batch,
+        "gradient_accumulation_steps": plan.batch // plan.micro_batch,
         "train_sampling_strategy": "group_by_length",
         "remove_unused_columns": False,  # else `length` is removed before rows are grouped by it
         "max_length": None,  # all rows fit; nothing may be cut
@@ -249,14 +252,14 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "logging_nan_inf_filter": False,
         "include_num_input_tokens_seen": "non_padding",
         "eval_strategy": "steps" if work.held_out else "no",
-        "eval_steps": 0.1 if stopping else 1 / 3,
+        "eval_steps": 0.1 if best else 1 / 3,
         "eval_on_start": bool(work.held_out) and work.resume is None,
         "save_strategy": "steps",
         "save_steps": 0.1,
         "save_total_limit": 2,
         "load_best_model_at_end": stopping,
-        "metric_for_best_model": "eval_loss" if stopping else None,
-        "greater_is_better": False if stopping else None,
+        "metric_for_best_model": "eval_loss" if best else None,
+        "greater_is_better": False if best else None,
         "report_to": task.report_to,
         "run_name": f"{task.folder.parent.name}-{task.stage}",
         "project": "adhere",
@@ -281,51 +284,33 @@ def one_gpu(config: Any, progress: Progress) -> Any:
     return config
 
 
-def rows_each(batch_size: int) -> int:
+def rows_each(settings: TrainSettings) -> int:
     """The rows of a step that fall to one process; InputError where they cannot be shared out."""
-    each, over = divmod(batch_size, process_count())
+    processes = process_count()
+    each, over = divmod(settings.batch_size, processes)
     if over:
         raise InputError(
-            f"batch_size = {batch_size} cannot be shared by {process_count()} processes; "
+            f"batch_size = {settings.batch_size} cannot be shared by {processes} processes; "
             "make it a multiple."
+        )
+    at_a_time = settings.micro_batch_size
+    if at_a_time and each % at_a_time:
+        raise InputError(
+            f"micro_batch_size = {at_a_time} does not divide the {each} rows that each of "
+            f"{processes} processes has of batch_size = {settings.batch_size}; make it a divisor."
         )
     return each
 
 
 def run(trainer: Any, work: Work) -> TrainingResult:
-    """Train, and leave what was trained, its rows and its curve in the work's folder.
-
-    On a CPU under bfloat16 PEFT is kept from casting what an adapter reads to float32:
-    autocast casts it back to bfloat16, so two copies were made for the same numbers.
-    """
-    from peft.helpers import disable_input_dtype_casting
-    from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
-
-    task = work.task
-    rows, held_out = trainer.train_dataset, len(work.held_out)
-    page = in_all(partial(preview, task.stage, rows, work.tokenizer, work.dropped, held_out))
-    (task.folder / "rows.md").write_text(page, encoding="utf-8")
-    shutil.rmtree(task.folder / LAST_GOOD, ignore_errors=True)
-    trainer.remove_callback(PrinterCallback)
-    if task.settings.early_stopping:
-        trainer.add_callback(EarlyStoppingCallback(PATIENCE))
-    if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
-        os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
-    uncast = trainer.args.bf16 and trainer.args.use_cpu
-    try:
-        with (
-            closing(_watch(task.stage, task.progress)) as watch,
-            disable_input_dtype_casting(trainer.model, active=uncast),
-        ):
-            trainer.add_callback(watch)
-            trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
-    except _DivergedError as error:
-        said = str(error)  # at the same step in all processes: the loss is that of all rows
-        from_first(lambda: _give_up(said, task.folder))
+    """Train, and leave what was trained, its rows and its curve in the work's folder."""
+    show_rows(work, trainer.train_dataset)
+    shutil.rmtree(work.task.folder / LAST_GOOD, ignore_errors=True)
+    alarms = _train(trainer, work)
     _save(trainer, work)
-    curve = _curve(trainer.state.log_history)
+    curve = curve_of(trainer.state.log_history)
     lines = [json.dumps(point) + "\n" for point in curve]
-    (task.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
+    (work.task.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
     wait_for_all()
     if is_first():
         shutil.rmtree(work.checkpoints)
@@ -337,15 +322,47 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         tokens=int(trainer.state.num_input_tokens_seen),
         curve=curve,
         trained_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        plan=work.plan,
+        alarms=alarms,
     )
 
 
-class _DivergedError(Exception):
-    """The loss is no number any more."""
+def _train(trainer: Any, work: Work) -> list[str]:
+    """Train to the end; returns the alarms that were raised.
+
+    On a CPU under bfloat16 PEFT is kept from casting what an adapter reads to float32:
+    autocast casts it back to bfloat16, so two copies were made for the same numbers.
+    """
+    from peft.helpers import disable_input_dtype_casting
+    from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
+
+    task, settings = work.task, work.task.settings
+    trainer.remove_callback(PrinterCallback)
+    if settings.early_stopping:
+        trainer.add_callback(EarlyStoppingCallback(PATIENCE))
+    if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
+    watch = watcher(task.stage, task.progress, work.alarms, stop=settings.stop_on_alarm)
+    trainer.add_callback(watch)
+    uncast = trainer.args.bf16 and trainer.args.use_cpu
+    try:
+        with closing(watch), disable_input_dtype_casting(trainer.model, active=uncast):
+            trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
+    except StoppedError as error:
+        stopped = error  # at the same step in all processes: the log is that of all rows
+        from_first(lambda: _give_up(stopped, task.folder))
+    return watch.raised(trainer.state)
 
 
-def _give_up(said: str, folder: Path) -> NoReturn:
-    raise EngineError(f"{said} {keep_last_good(folder)}")
+def show_rows(work: Work, rows: Any) -> None:
+    """Write `rows.md`. `rows`: as a trainer made them; raises as `preview` does."""
+    stage, held_out = work.task.stage, len(work.held_out)
+    page = in_all(partial(preview, stage, rows, work.tokenizer, work.dropped, held_out))
+    (work.task.folder / "rows.md").write_text(page, encoding="utf-8")
+
+
+def _give_up(error: StoppedError, folder: Path) -> NoReturn:
+    raise EngineError(f"{error} {keep_last_good(folder, error.best)} {error.remedy}".strip())
 
 
 def _save(trainer: Any, work: Work) -> None:
@@ -365,57 +382,3 @@ def _save(trainer: Any, work: Work) -> None:
         save_embedding_layers=False,
     )
     (folder / "adapter" / "README.md").unlink()  # an empty form; the report writes the model card
-
-
-def _watch(stage: str, progress: Progress) -> Any:
-    """A callback that shows the steps, makes resuming exact, and stops when the loss breaks."""
-    import torch
-    from transformers.trainer_callback import TrainerCallback
-
-    class Watch(TrainerCallback):
-        ticks = _ticks(progress, stage, 0)
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            self.ticks = _ticks(progress, stage, state.max_steps - state.global_step)
-            next(self.ticks, None)
-
-        def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            # Grouping by length draws from the global random state, which is another one after
-            # a resume: rows would come twice or never. So each epoch's order has its own seed.
-            batches = given["train_dataloader"].batch_sampler
-            batches = getattr(batches, "batch_sampler", batches)  # one of several processes' share
-            sampler = batches.sampler
-            sampler.generator = torch.Generator().manual_seed(args.seed + int(state.epoch or 0))
-            # Several processes deal its order out among them: let it be that of one process.
-            sampler.batch_size = args.train_batch_size * args.world_size
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            next(self.ticks, None)
-
-        def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            for name in ("loss", "grad_norm", "eval_loss"):
-                value = given["logs"].get(name, 0.0)
-                if not math.isfinite(value):
-                    raise _DivergedError(
-                        f"{stage}: {name} is {value} at step {state.global_step}, so the "
-                        "training has diverged."
-                    )
-
-        def close(self) -> None:
-            self.ticks.close()
-
-    return Watch()
-
-
-def _ticks(progress: Progress, what: str, total: int) -> Generator[int]:
-    yield from progress.track(range(total), what, total)
-
-
-def _curve(history: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """The trainer's log, one point a step, without what only measures speed."""
-    points: dict[int, dict[str, float]] = {}
-    for entry in history:
-        kept = {k: v for k, v in entry.items() if k.removeprefix("eval_") in _METRICS}
-        if kept:
-            points.setdefault(entry["step"], {"step": entry["step"]}).update(kept)
-    return [points[step] for step in sorted(points)]

@@ -1,0 +1,154 @@
+"""How a training is done, settled and said before it starts: rate, parts, memory, time.
+
+What the settings leave open follows from the model's size and from what this machine has free.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from adhere.errors import EngineError
+from adhere.processes import is_sharded, process_count
+from adhere.settings import TrainSettings
+from adhere.train import loading
+from adhere.train.memory import MARGIN, Needed, Shape, free_bytes, needed, of_each
+
+RATES = ((1_000_000_000, 1.0), (13_000_000_000, 0.5))
+"""Up to how many parameters which share of the settings' rate is taken; above, a quarter.
+
+A larger model wants a lower rate (Schulman et al. 2025, "LoRA Without Regret"). With 4e-4 as the
+whole, these are QLoRA's own: 2e-4 up to 13 billion parameters and 1e-4 above (Dettmers et al.
+2023, arXiv 2305.14314, table 9). A tenth of that, for full tuning, is the 2e-5 of Zephyr's SFT in
+the alignment handbook. DPO has a quarter of SFT's at every size; the handbook takes less (5e-6 with
+QLoRA), for tens of thousands of pairs where a document makes hundreds.
+"""
+SMALL = 134_515_008
+"""Parameters of SmolLM2-135M, the student that comes by default."""
+SECONDS_A_TOKEN = 0.003
+"""Of SmolLM2-135M with LoRA on 2 CPU cores, roughly. While it trains it is 0.0022
+(benchmarks/training.py); with loading and held-out losses, a run on the Universal Declaration took
+0.27 s a row of about 80 tokens in SFT, and 0.33 in DPO."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What one process of a training has at hand."""
+
+    free: float
+    """Bytes of its GPU's memory, or of its share of this machine's."""
+    bf16: bool
+    """Whether it multiplies bfloat16."""
+    gpu: bool
+    processes: int = 1
+    """Of the training, on all machines."""
+    sharded: bool = False
+    """Whether the weights are spread over them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a training is done."""
+
+    tuning: str
+    learning_rate: float
+    batch: int
+    """Rows of a step that fall to one process."""
+    micro_batch: int
+    """Of them, how many it takes at a time."""
+    need: Needed
+    machine: Machine
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest keeps of it."""
+        return {
+            "tuning": self.tuning,
+            "learning_rate": self.learning_rate,
+            "micro_batch_size": self.micro_batch,
+            "estimated_bytes": round(self.need.total),
+        }
+
+    def __str__(self) -> str:
+        need, rate = self.need, f"{self.learning_rate:g}"
+        shared = f" in each of {self.machine.processes} processes"
+        each = shared if self.machine.processes > 1 else ""
+        parts = "at once" if self.micro_batch == self.batch else f"{self.micro_batch} at a time"
+        return (
+            f"{self.tuning}, learning rate {rate}, steps of {self.batch} rows{each}, {parts}; "
+            f"about {_words(need.total)} of memory{each} ({_words(need.weights)} weights, "
+            f"{_words(need.training)} training, {_words(need.activations)} activations), "
+            f"{_words(self.machine.free)} free"
+        )
+
+
+def this_machine() -> Machine:
+    import torch
+
+    return Machine(
+        free=free_bytes(torch),
+        bf16=loading.has_bfloat16(),
+        gpu=torch.cuda.is_available(),
+        processes=process_count(),
+        sharded=is_sharded(),
+    )
+
+
+def recommended(
+    shape: Shape,
+    settings: TrainSettings,
+    machine: Machine,
+    *,
+    batch: int,
+    answers: int,
+    longest: int,
+) -> Plan:
+    """The settings, and for what they leave open what suits a model of this shape here.
+
+    A process has `batch` rows of a step, each of `answers` sequences of up to `longest`
+    tokens. It takes them at once where they fit, else as many at a time as do. The tuning
+    is not chosen: an adapter over 4 bits is another model than one over 16.
+    """
+
+    def need(rows: int) -> Needed:
+        whole = needed(shape, settings, longest, rows * answers, bf16=machine.bf16)
+        return of_each(whole, machine.processes if machine.sharded else 1)
+
+    divisors = [rows for rows in range(batch, 0, -1) if batch % rows == 0]
+    fitting = (rows for rows in divisors if need(rows).total <= machine.free)
+    micro_batch = settings.micro_batch_size or next(fitting, 1)
+    share = next((share for most, share in RATES if shape.parameters <= most), 0.25)
+    return Plan(
+        tuning=settings.tuning,
+        learning_rate=settings.learning_rate or settings.peak_rate * share,
+        batch=batch,
+        micro_batch=micro_batch,
+        need=need(micro_batch),
+        machine=machine,
+    )
+
+
+def seconds_a_token(parameters: int, *, gpu: bool) -> float | None:
+    """Of training on a CPU, roughly; None on a GPU, where nothing was measured.
+
+    The work grows with the parameters (Kaplan et al. 2020, arXiv 2001.08361).
+    """
+    return None if gpu else SECONDS_A_TOKEN * parameters / SMALL
+
+
+def in_words(stage: str, plan: Plan) -> str:
+    """What there is to say of a plan.
+
+    Raises EngineError, naming the remedies, where it will not fit even if the
+    estimate of memory is twice too high.
+    """
+    said, machine = f"{stage}: {plan}", plan.machine
+    if plan.need.total <= MARGIN * machine.free:
+        return f"{said}{'; it may run out' if plan.need.total > machine.free else ''}."
+    remedies = ["lower micro_batch_size"] if plan.micro_batch > 1 else []
+    remedies += ["lower max_length", "take a smaller student"]
+    remedies += ["take tuning = 'lora'"] if plan.tuning == "full" else []
+    remedies += ["take tuning = 'qlora'"] if plan.tuning == "lora" and machine.gpu else []
+    raise EngineError(f"{said}. That is too much: {', or '.join(remedies)}.")
+
+
+def _words(count: float) -> str:
+    return f"{count / 1e9:.1f} GB"
