@@ -21,11 +21,11 @@ from rapidfuzz import fuzz
 from adhere.bench import Bench
 from adhere.evaluate.judges import Comparison, LikelihoodJudge, PointwiseJudge
 from adhere.faults import needs_text
-from adhere.generate.stance import WORDS
 from adhere.grounding import Grounding
 from adhere.parts import names_contact
 from adhere.progress import ConsoleProgress
 from adhere.settings import RunSettings
+from adhere.text import YES_NO
 
 Row = dict[str, Any]
 KINDS = ("examples", "pairs", "probes")
@@ -33,7 +33,7 @@ NEAR = 90
 """Percent of two questions that is the same, by characters in order, from which they are near."""
 _NO_QUESTION = ("opposite does not differ", "no opposite", "both answers are the same")
 """What `generate` drops besides questions and their answers."""
-_YES = tuple(f"{yes}{comma}" for yes, _ in WORDS.values() for comma in (",", "،", "，", "、"))
+_YES = tuple(f"{yes}{comma}" for yes, _ in YES_NO.values() for comma in (",", "،", "，", "、"))
 
 
 def rows(run: Path, name: str) -> list[Row]:

@@ -23,6 +23,7 @@ Row = dict[str, Any]
 COLUMNS = {
     "reference_nll": ("reference NLL ↓", 2, 1.0),
     "preference_accuracy": ("preference accuracy ↑", 0, 100.0),
+    "preference_margin": ("preference margin ↑", 2, 1.0),
     "rouge_l": ("ROUGE-L ↑", 2, 1.0),
     "embedding_similarity": ("similarity ↑", 2, 1.0),
     "grounding_gain": ("grounding gain ↑", 2, 1.0),
@@ -108,11 +109,12 @@ def costs(summaries: Sequence[Row]) -> Iterator[str]:
     """What is declined that should be answered, and general ability."""
     for kind, part in (
         ("permitted", None),
+        ("twins", None),
         ("refusals", "safe"),
         ("refusals", "unsafe"),
         ("general", None),
     ):
-        measured = [summary["costs"][kind] for summary in summaries]
+        measured = [summary["costs"].get(kind, {}) for summary in summaries]
         tables = [one.get(part, {}) if part else one for one in measured]
         for system, metrics in tables[0].get("systems", {}).items():
             for metric in metrics:

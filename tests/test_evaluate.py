@@ -11,7 +11,9 @@ from adhere.errors import EngineError, InputError, NoLikelihoodError
 from adhere.evaluate import METRICS, Evaluation, Material, ProbeScore, System, evaluate
 from adhere.evaluate.coverage import clause_evidence, clause_result
 from adhere.evaluate.matches import aligned, matches
+from adhere.evaluate.pooled import clause_gains
 from adhere.evaluate.reading import ReadOwn
+from adhere.evaluate.statistics import holm
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
 from adhere.records import Verdict
@@ -111,7 +113,7 @@ def test_every_system_has_every_metric_with_its_interval(summary):
         for metric, cell in metrics.items():
             assert set(cell) == {"value", "low", "high", "n"}
             assert cell["low"] <= cell["value"] <= cell["high"]
-            assert cell["n"] == (COUNT if metric == "preference_accuracy" else 2 * COUNT)
+            assert cell["n"] == (COUNT if metric.startswith("preference_") else 2 * COUNT)
 
 
 def test_the_aligned_system_comes_out_better_and_intervals_do_not_touch(summary):
@@ -256,6 +258,15 @@ def test_each_clause_has_a_row_and_a_result(summary):
     assert {"document", "statement", "polarity", "stance"} <= set(row)
 
 
+def test_a_clauses_gain_has_a_p_that_is_corrected_over_the_clauses(found, summary):
+    gains = clause_gains(found.probes, found.scores, "base", "sft+dpo")
+    adjusted = holm([gain.p_differs() for gain in gains.values()])
+    assert {row["id"]: row["p_holm"] for row in summary["clauses"] if "p_holm" in row} == dict(
+        zip(gains, adjusted, strict=True)
+    )
+    assert len(gains) > 1
+
+
 def test_the_same_run_gives_the_same_summary(summary):
     assert json.loads(json.dumps(run().summary())) == summary
 
@@ -294,6 +305,7 @@ def test_an_engine_without_likelihoods_has_the_other_metrics_and_it_is_said():
     assert set(summary["systems"]["cloud"]) == set(METRICS) - {
         "reference_nll",
         "preference_accuracy",
+        "preference_margin",
     }
     assert summary["notes"] == {
         "base+rag": "It reads the rule.",

@@ -27,7 +27,7 @@ from adhere.records import (
     Verdict,
     record_id,
 )
-from adhere.report import ReportData, table_picture, terminal_table, write_report
+from adhere.report import ReportData, table_picture, terminal_table, terminal_wins, write_report
 from adhere.report.data import METRICS, Estimate, best_system
 from adhere.report.sentences import exam_sentence, limits, summary_sentences
 from adhere.report.views import clause_rows, drop_counts, duration, segments, spread
@@ -77,6 +77,7 @@ REPLIES = {
 }
 CENTRES = {
     "preference_accuracy": (0.55, 0.62, 0.78, 0.80, 0.91),
+    "preference_margin": (0.05, 0.11, 0.42, 0.47, 0.61),
     "reference_nll": (3.41, 2.85, 2.12, 2.71, 2.05),
     "rouge_l": (0.14, 0.24, 0.31, 0.21, 0.33),
     "embedding_similarity": (0.41, 0.55, 0.63, 0.52, 0.66),
@@ -436,10 +437,10 @@ def test_a_clause_shows_whom_it_binds_why_and_but_when(data: ReportData, tmp_pat
 
 def test_a_clause_shows_its_gain_with_its_interval(data: ReportData, tmp_path: Path) -> None:
     entries = [dict(entry) for entry in data.summary["clauses"]]
-    entries[0] |= {"gain": 0.612, "low": -0.1, "high": 1.3}
+    entries[0] |= {"gain": 0.612, "low": -0.1, "high": 1.3, "p_holm": 0.0314}
     page = written(replace(data, summary={**data.summary, "clauses": entries}), tmp_path)
     cells = words_of(page, f"#clause-{entries[0]['id']} td small")
-    assert cells == "gain 0.61 (−0.10 to 1.30)"
+    assert cells == "gain 0.61 (−0.10 to 1.30), p = 0.031"
     assert not page.select(f"#clause-{entries[1]['id']} td small")
 
 
@@ -640,7 +641,7 @@ def test_versus_is_antisymmetric(a: float, b: float, c: float) -> None:
     low, middle, high = sorted((a, b, c))
     one, other = Estimate(middle, low, high, 5), Estimate(c, c, c, 5)
     mirror = {"better": "worse", "worse": "better", "overlap": "overlap"}
-    for metric in METRICS[:2]:
+    for metric in METRICS[:3]:
         assert mirror[one.versus(other, metric)] == other.versus(one, metric)
 
 
@@ -774,7 +775,13 @@ def test_costs_are_shown_with_what_was_not_measured(data: ReportData, tmp_path: 
 
 def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path: Path) -> None:
     row = {"judges": ["likelihood", "people"], "n": 20, "same": 0.75, "alpha": 0.5}
-    official = {"systems": {"base": {"accuracy": cell(0.6, 0.1)}, "odd": {}}}
+    [win, *_] = data.summary["win_rates"]
+    [judge, *_] = data.summary["judges"]
+    official = {
+        "systems": {"base": {"accuracy": cell(0.6, 0.1)}, "odd": {}},
+        "judges": [{**judge, "name": "of-people"}, {**judge, "name": "failed", "admitted": False}],
+        "win_rates": [{**win, "judge": "of-people"}],
+    }
     more = {"notes": {"base+rag": "2 passages."}, "agreement": [row, {**row, "n": 0}]}
     page = written(replace(data, summary={**data.summary, **more}, official=official), tmp_path)
     text = words_of(page, "#systems")
@@ -785,6 +792,53 @@ def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path
     ) in text
     assert text.count("Krippendorff") == 1
     assert "60\xa0% 50 to 70" in text
+    assert "The judge of-people was right on" in text
+    assert "Win rates withheld: the judge failed was right on" in text
+    wins = [row.get_text(" ", strip=True) for row in page.select("#systems tbody tr")]
+    assert any(f"{win['a']} {win['b']} of-people" in row for row in wins)
+
+
+def test_the_exams_accuracy_is_shown_for_both_lengths() -> None:
+    lengths = {
+        "longer is wrong": {"right": 9, "n": 30, "low": 0.16, "high": 0.48},
+        "longer is right": {"right": 28, "n": 30, "low": 0.79, "high": 0.98},
+    }
+    judge = {"name": "asked", "exam_accuracy": 0.62, "low": 0.5, "n": 60, "lengths": lengths}
+    said = (
+        "By length it was right where the longer answer is right, on 28 of 30 "
+        "(79\xa0% to 98\xa0%) and where the longer answer is wrong, on 9 of 30 "
+        "(16\xa0% to 48\xa0%)."
+    )
+    assert exam_sentence({**judge, "admitted": True}).endswith(said)
+    assert exam_sentence({**judge, "admitted": False, "withheld": "withheld."}).endswith(said)
+
+
+def test_the_order_flips_stand_beside_the_win_rates(data: ReportData, tmp_path: Path) -> None:
+    wins = [dict(row) for row in data.summary["win_rates"]]
+    wins[0]["flip_rate"] = 0.23
+    summary = {**data.summary, "win_rates": wins}
+    page = written(replace(data, summary=summary), tmp_path)
+    [table] = [one for one in page.select("table") if "Order flips" in one.get_text()]
+    column = [cell.get_text() for cell in table.select("thead th")].index("Order flips")
+    cells = [row.find_all(["th", "td"])[column].get_text() for row in table.select("tbody tr")]
+    assert cells == ["23\xa0%", "–", "–", "–"]
+
+
+def test_the_terminals_win_rates_are_raw_and_corrected_and_fit(data: ReportData) -> None:
+    from rich.console import Console
+
+    wins = [{**row, "flip_rate": 0.23} for row in data.summary["win_rates"]]
+    console = Console(width=80, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal_wins({**data.summary, "win_rates": wins}))
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    first = next(place for place, line in enumerate(lines) if "likelihood" in line)
+    assert lines[first].split() == [
+        "sft+dpo", "base", "likelihood", "81", "%", "84", "%", "23", "%",
+    ]  # fmt: skip
+    assert lines[first + 1].split() == ["72", "to", "90", "74", "to", "94"]
+    assert not any("asked" in line for line in lines)  # it failed its exam
 
 
 def test_win_rates_at_equal_length(data: ReportData, tmp_path: Path) -> None:

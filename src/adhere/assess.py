@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adhere.bench import ADAPTERS, Bench
 from adhere.evaluate import Evaluation, Material, evaluate
-from adhere.evaluate.costs import general, permitted_denied, refusals
+from adhere.evaluate.costs import general, permitted_denied, refusals, twins_denied
 from adhere.evaluate.extras import Extras, read_extras
 from adhere.evaluate.harness import harness
 from adhere.evaluate.matches import Panel, aligned
@@ -16,7 +16,15 @@ from adhere.evaluate.refusal import exam
 from adhere.evaluate.tables import Row
 from adhere.grounding import Grounding
 from adhere.ladder import Ladder, ladder
-from adhere.records import Clause, Dropped, Example, Passage, PreferencePair, Probe
+from adhere.records import (
+    Clause,
+    Document,
+    Dropped,
+    Example,
+    Passage,
+    PreferencePair,
+    Probe,
+)
 from adhere.store import write_json, write_records
 
 
@@ -33,8 +41,8 @@ class Assessment:
 def assess(bench: Bench, folder: Path) -> Assessment:
     """Evaluate the run at the bench into `folder`.
 
-    Writes answers.jsonl, scores.jsonl, verdicts.jsonl, and official.json where the user
-    gave situations with answers marked by people.
+    Writes answers.jsonl, scores.jsonl, verdicts.jsonl, and the same with official.json
+    where the user gave situations with answers marked by people.
     """
     extras, measured = read_extras(bench.settings.evaluate), material(bench)
     compared = ladder(bench, measured)
@@ -55,7 +63,7 @@ def assess(bench: Bench, folder: Path) -> Assessment:
     counts = {"answers": len(evaluation.answers), "verdicts": len(evaluation.verdicts)}
     if extras.situations:
         official = _official(bench, compared, extras)
-        write_json(folder / "official.json", official.report())
+        write_official(folder, official)
         counts["situations"] = len(official.situations)
         dropped += official.dropped
     models = bench.settings.models
@@ -65,6 +73,15 @@ def assess(bench: Bench, folder: Path) -> Assessment:
         "costs": costs,
     }
     return Assessment(summary=summary, counts=counts, dropped=evaluation.dropped + dropped)
+
+
+def write_official(folder: Path, official: Official) -> None:
+    """The tables, and the records that they come from: a situation stands where a probe does."""
+    write_json(folder / "official.json", official.report())
+    write_records(folder / "official_situations.jsonl", official.situations)
+    write_records(folder / "official_answers.jsonl", official.answers)
+    write_records(folder / "official_scores.jsonl", official.scores())
+    write_records(folder / "official_verdicts.jsonl", official.verdicts)
 
 
 def material(bench: Bench) -> Material:
@@ -89,8 +106,11 @@ def _costs(
     settings, progress = bench.settings.evaluate, bench.progress
     pair = {evaluation.systems[0], aligned(evaluation.systems)}
     systems = [system for system in compared.systems if system.name in pair]
+    documents = bench.read("ingest/documents.jsonl", Document)
+    languages = {document.id: document.language for document in documents}
     found = {
-        "permitted": permitted_denied(evaluation),
+        "permitted": permitted_denied(evaluation, languages),
+        "twins": twins_denied(evaluation, languages),
         "refusals": refusals(systems, extras.prompts, settings, progress),
         "general": general(systems, extras.instructions, progress),
     }

@@ -22,7 +22,8 @@ def trace(run: Path, id: str, *, json: Flag = False) -> None:
     run
         The run's folder.
     id
-        Of a document, passage, clause, example, pair, probe or dropped record, or its beginning.
+        Of a document, passage, rewriting, clause, conflict, example, pair, probe, situation, row
+        of the people's sheet or dropped record, or its beginning; SYSTEM:PROBE for an answer.
     json
         All of it as JSON, for scripts.
     """
@@ -60,7 +61,8 @@ def gate(
     run
         The run's folder, with `evaluate` done.
     against
-        An older run that this one must be no worse than.
+        An older run that this one must be no worse than; RUN/previous is the evaluation before
+        the documents changed.
     junit
         Write the result as JUnit XML to this file.
     markdown
@@ -92,7 +94,9 @@ def gate(
 
 @app.command
 def diff(old: Path, new: Path, *, json: Flag = False) -> None:
-    """What changed from one document, or one run's clauses, to another.
+    """What changed from one document to another, or from one run to another.
+
+    Documents are compared sentence by sentence, runs clause by clause and result by result.
 
     Parameters
     ----------
@@ -106,7 +110,7 @@ def diff(old: Path, new: Path, *, json: Flag = False) -> None:
     with errors_in_words():
         from adhere.diff import clauses_of, compare, sentences_of
 
-        runs = [(path / RUN_FILE).exists() for path in (old, new)]
+        runs = [_is_run(path) for path in (old, new)]
         if any(runs) and not all(runs):
             raise InputError(
                 f"{old if runs[1] else new} is no run, and the other is; give two runs or two "
@@ -123,6 +127,11 @@ def diff(old: Path, new: Path, *, json: Flag = False) -> None:
 
         what = "clauses" if all(runs) else "sentences"
         Console(highlight=False).print(*difference_lines(found, what), sep="\n")
+
+
+def _is_run(path: Path) -> bool:
+    """Of an evaluation that was kept, its records alone are there."""
+    return any((path / name).exists() for name in (RUN_FILE, "clauses/clauses.jsonl"))
 
 
 def _print_json(record: object) -> None:

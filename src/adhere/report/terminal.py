@@ -1,19 +1,22 @@
-"""The table of systems for the terminal."""
+"""The tables of systems and of win rates for the terminal."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from adhere.report.data import measured_metrics
-from adhere.report.views import Cell, system_rows
+from adhere.report.data import WIN_RATE, Estimate, measured_metrics
+from adhere.report.views import Cell, WinRow, system_rows, win_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
+_ASIDE = frozenset({"preference_margin", "length"})
+
+
 def terminal_table(summary: Mapping[str, Any]) -> "Table":
     """Systems by metrics with their intervals; the best is bold where clear of base's.
 
-    It fits 80 columns; the answers' length is left to the report.
+    It fits 80 columns; the preference margin and the answers' length are left to the report.
     """
     from rich import box
     from rich.table import Table
@@ -21,7 +24,7 @@ def terminal_table(summary: Mapping[str, Any]) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
     table.add_column("")
-    metrics = [metric for metric in measured_metrics(summary) if metric.key != "length"]
+    metrics = [metric for metric in measured_metrics(summary) if metric.key not in _ASIDE]
     for metric in metrics:
         table.add_column(f"{metric.label} {metric.arrow}".strip(), justify="right")
     for system, cells in system_rows(summary):
@@ -29,6 +32,37 @@ def terminal_table(summary: Mapping[str, Any]) -> "Table":
         row = [Text(_cell(cell), style="bold green" if cell.best else "") for cell in shown]
         table.add_row(Text(system), *row)
     return table
+
+
+def terminal_wins(summary: Mapping[str, Any]) -> "Table":
+    """The win rates of admitted judges: raw, freed of the judge's errors, and its flips.
+
+    It fits 80 columns; the rates at equal length are left to the report.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
+    for title in ("", "against", "judge"):
+        table.add_column(title, overflow="fold")
+    for title in ("Win rate", "Corrected", "Order flips"):
+        table.add_column(title, justify="right")
+    for win in win_rows(summary):
+        names = (Text(win.row[key]) for key in ("a", "b", "judge"))
+        table.add_row(*names, *_win_cells(win))
+    return table
+
+
+def _win_cells(win: WinRow) -> list[str]:
+    flips = "–" if win.flips is None else WIN_RATE.write(win.flips)
+    return [_rate(win.rate), _rate(win.corrected), flips]
+
+
+def _rate(found: Estimate | None) -> str:
+    if found is None:
+        return "–"
+    return f"{WIN_RATE.write(found.value)}\n{found.interval(WIN_RATE)}"
 
 
 def _cell(cell: Cell) -> str:

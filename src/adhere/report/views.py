@@ -76,6 +76,8 @@ class WinRow:
     corrected: Estimate | None
     level: Estimate | None
     """At equal length of the two answers."""
+    flips: float | None
+    """Share of its verdicts in which the judge changed its mind with the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class ClauseRow:
     evidence: str
     gain: Estimate | None
     """Nats a token by which the references became likelier, with the clause's interval."""
+    p_holm: float | None
+    """That there is no gain or loss, corrected over all clauses."""
     untested: str
     """Why no probe was kept; empty for a clause that has one."""
 
@@ -186,6 +190,7 @@ def win_rows(summary: Mapping[str, Any]) -> list[WinRow]:
             rate,
             read_estimate(row.get("corrected")),
             read_estimate(row.get("length_controlled"), "rate"),
+            row.get("flip_rate"),
         )
         for row in summary.get("win_rates", ())
         if row["judge"] in admitted and (rate := read_estimate(row, "rate"))
@@ -241,6 +246,7 @@ def _clause_row(
         look=RESULTS.get(result, Result("•", "mixed", "")),
         evidence=found.get("evidence", ""),
         gain=read_estimate(found, "gain") if "gain" in found else None,
+        p_holm=found.get("p_holm"),
         untested="" if probes else _why_untested(reasons),
     )
 
