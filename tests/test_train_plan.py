@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from test_train import EXAMPLES, PROBES, Recorder, spy, train_sft
 
 from adhere.errors import EngineError
-from adhere.settings import DPOSettings, MidtrainSettings, SFTSettings, TrainSettings
+from adhere.settings import (
+    DPOSettings,
+    MidtrainSettings,
+    RunSettings,
+    SFTSettings,
+    TrainSettings,
+)
 from adhere.train import plan
 from adhere.train.memory import MARGIN, Shape
 from adhere.train.plan import Machine, Plan, in_words, recommended
@@ -70,6 +76,16 @@ def test_as_many_rows_are_taken_at_a_time_as_fit(free: float, batch: int, longes
     larger = [rows for rows in range(found.micro_batch + 1, batch + 1) if batch % rows == 0]
     assert all(at(rows).need.total > free for rows in larger)
     assert found.need.total <= free or found.micro_batch == 1
+
+
+def test_the_papers_set_up_fits_the_gpu_that_its_readme_names() -> None:
+    example = Path(__file__).parent.parent / "examples" / "mistral-7b"
+    chosen = RunSettings.read(example / "run.toml")
+    assert "GPU of 24 GB" in (example / "README.md").read_text(encoding="utf-8")
+    room = replace(GPU, free=22e9)  # beside what CUDA itself takes
+    sft, dpo = planned(MISTRAL, chosen.sft, room, answers=1), planned(MISTRAL, chosen.dpo, room)
+    assert max(sft.need.total, dpo.need.total) <= room.free
+    assert (sft.micro_batch, dpo.micro_batch) == (16, 8)
 
 
 def test_weights_that_are_spread_leave_room_for_more_rows() -> None:

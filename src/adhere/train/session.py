@@ -163,8 +163,8 @@ def begin(
         longest=longest_of(rows, held_out),
     )
     pace = seconds_a_token(shape.parameters, gpu=machine.gpu or machine.processes > 1)
-    time = duration(pace * answers * tokens_of(task, rows)) if pace else None
-    said = f"It takes about {time}." if time else "How long it takes here is not known."
+    span = duration(pace * answers * tokens_of(task, rows)) if pace else None
+    said = f"It takes about {span}." if span else "How long it takes here is not known."
     task.progress.note(f"{in_words(task.stage, plan)} {said}")
     return Work(
         task=task,
