@@ -62,11 +62,14 @@ class Outcome:
 
 
 def _ingest(bench: Bench, folder: Path) -> Outcome:
+    from adhere.previous import keep_previous
+
     paths = [Path(name) for name in bench.settings.documents]
     documents, passages = ingest(paths, bench.settings.ingest, bench.progress)
     for document in documents:
         for note in document.notes:
             bench.progress.note(f"{document.name}: {note}")
+    keep_previous(bench.run, documents)
     return Outcome(
         {
             "documents": write_records(folder / "documents.jsonl", documents),
@@ -298,6 +301,7 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
 
 
 def _report(bench: Bench, folder: Path) -> Outcome:
+    from adhere.previous import changes
     from adhere.report import ReportData, write_report
 
     dropped = [
@@ -325,6 +329,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             verdicts=bench.read("evaluate/verdicts.jsonl", Verdict),
             summary=json.loads((bench.run / "evaluate/summary.json").read_text(encoding="utf-8")),
             official=_json_or_nothing(bench.run / "evaluate/official.json"),
+            changes=changes(bench.run, bench.settings.gate),
             manifests=[manifest for manifest in manifests if manifest],
             curves={name: _json_lines(bench.run / name / "curve.jsonl") for name in trainings},
         ),

@@ -6,7 +6,7 @@ Nothing is computed here that the stages did not write down; records are joined 
 import difflib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,6 @@ from adhere.records import (
     Rewriting,
     Verdict,
 )
-from adhere.stages import STAGES
 from adhere.store import read_records
 
 Kind = Literal["document", "passage", "rewriting", "clause", "example", "pair", "probe", "dropped"]
@@ -177,10 +176,7 @@ def read_run(run: Path) -> RunRecords:
         answers=_grouped(_some(run, "evaluate/answers.jsonl", Answer), "probe"),
         scores=_grouped(_some(run, "evaluate/scores.jsonl", ProbeScore), "probe"),
         verdicts=_grouped(_some(run, "evaluate/verdicts.jsonl", Verdict), "probe"),
-        dropped=_grouped(
-            (drop for name in STAGES for drop in _some(run, f"{name}/dropped.jsonl", Dropped)),
-            "record_id",
-        ),
+        dropped=_grouped(_dropped(run), "record_id"),
         results={row["id"]: row for row in found.get("clauses", ())},
     )
 
@@ -190,6 +186,13 @@ _ROWS: Mapping[str, type[Any]] = {"examples": Example, "pairs": PreferencePair, 
 
 def _some(run: Path, name: str, kind: type[R]) -> list[R]:
     return read_records(run / name, kind) if (run / name).exists() else []
+
+
+def _dropped(run: Path) -> Iterator[Dropped]:
+    """Of all finished stages; an unfinished one's folder has a dot in its name."""
+    for path in sorted(run.glob("*/dropped.jsonl")):
+        if not path.parent.suffix:
+            yield from read_records(path, Dropped)
 
 
 def _by_id(run: Path, name: str, kind: type[R]) -> dict[str, R]:

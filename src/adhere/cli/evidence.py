@@ -60,7 +60,8 @@ def gate(
     run
         The run's folder, with `evaluate` done.
     against
-        An older run that this one must be no worse than.
+        An older run that this one must be no worse than; RUN/previous is the evaluation before
+        the documents changed.
     junit
         Write the result as JUnit XML to this file.
     markdown
@@ -92,7 +93,9 @@ def gate(
 
 @app.command
 def diff(old: Path, new: Path, *, json: Flag = False) -> None:
-    """What changed from one document, or one run's clauses, to another.
+    """What changed from one document to another, or from one run to another.
+
+    Documents are compared sentence by sentence, runs clause by clause and result by result.
 
     Parameters
     ----------
@@ -106,7 +109,7 @@ def diff(old: Path, new: Path, *, json: Flag = False) -> None:
     with errors_in_words():
         from adhere.diff import clauses_of, compare, sentences_of
 
-        runs = [(path / RUN_FILE).exists() for path in (old, new)]
+        runs = [_is_run(path) for path in (old, new)]
         if any(runs) and not all(runs):
             raise InputError(
                 f"{old if runs[1] else new} is no run, and the other is; give two runs or two "
@@ -123,6 +126,11 @@ def diff(old: Path, new: Path, *, json: Flag = False) -> None:
 
         what = "clauses" if all(runs) else "sentences"
         Console(highlight=False).print(*difference_lines(found, what), sep="\n")
+
+
+def _is_run(path: Path) -> bool:
+    """Of an evaluation that was kept, its records alone are there."""
+    return any((path / name).exists() for name in (RUN_FILE, "clauses/clauses.jsonl"))
 
 
 def _print_json(record: object) -> None:

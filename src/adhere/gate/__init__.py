@@ -4,12 +4,13 @@
 `gate.cannot_tell` is "fail".
 """
 
-from adhere.gate.against import compare
+from adhere.gate.against import changes_between, compare
 from adhere.gate.rules import Check, judge, opens, read_evidence
 from adhere.gate.written import write_junit, write_markdown
 
 __all__ = [
     "Check",
+    "changes_between",
     "compare",
     "judge",
     "opens",

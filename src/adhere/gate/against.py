@@ -22,7 +22,7 @@ def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]
     Both are read on the probes that the two runs share; a clause of the old run that has
     none in the new one is named, and nothing is claimed of it.
     """
-    shared = [key for key in new.probes if key in old.probes and key in old.values]
+    shared = _shared(old, new)
     tested = {old.probes[key].clause for key in old.values if key in old.probes}
     lost = tested - {old.probes[key].clause for key in shared}
     if not shared:
@@ -37,13 +37,23 @@ def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]
             METRIC["preference_accuracy"],
             settings.preference_margin,
         ),
-        *_clause_by_clause(gains, old, new, settings.margin),
+        *_clause_by_clause(changes_between(old, new, settings.margin), old, new, settings.margin),
     ]
     if lost:
         names = named([row for row in old.summary.get("clauses", ()) if row["id"] in lost])
         reason = f"{len(lost)} clauses tested in {old.run} share no probe with this run."
         checks.append(Check("against: lost", "cannot tell", reason, names))
     return checks
+
+
+def changes_between(old: Evidence, new: Evidence, margin: float) -> list["Change"]:
+    """`clause_changes` from the old run to the new one, on the probes that they share."""
+    gains = _gains(old, new, _shared(old, new), "reference_nll")
+    return clause_changes(gains, {key: new.probes[key].clause for key in gains}, margin)
+
+
+def _shared(old: Evidence, new: Evidence) -> list[str]:
+    return [key for key in new.probes if key in old.probes and key in old.values]
 
 
 def _gains(old: Evidence, new: Evidence, shared: Sequence[str], metric: str) -> dict[str, float]:
@@ -93,6 +103,9 @@ class Change:
     clause: str
     gain: float
     """Nats a token; negative is worse."""
+    low: float
+    high: float
+    """Of this clause alone, not corrected for how many there are."""
     probes: int
     p_no_worse: float
     """Small: it is not worse by as much as the margin."""
@@ -121,7 +134,7 @@ def clause_changes(
     no_worse = [mean.p_above(-margin) for mean in means.values()]
     worse = [1 - p for p in no_worse]
     return [
-        Change(clause, mean.mean, len(groups[clause]), p_no_worse, p_worse)
+        Change(clause, mean.mean, *mean.interval(), len(groups[clause]), p_no_worse, p_worse)
         for (clause, mean), p_no_worse, p_worse in zip(
             means.items(), holm(no_worse), holm(worse), strict=True
         )
@@ -129,11 +142,9 @@ def clause_changes(
 
 
 def _clause_by_clause(
-    gains: Mapping[str, float], old: Evidence, new: Evidence, margin: float
+    changes: Sequence[Change], old: Evidence, new: Evidence, margin: float
 ) -> list[Check]:
     rule = "against: clauses"
-    clause_of = {key: new.probes[key].clause for key in gains}
-    changes = clause_changes(gains, clause_of, margin)
     if not changes:
         return [Check(rule, "cannot tell", "No clause has two probes that both runs share.")]
     statement = {row["id"]: row["statement"] for row in new.summary.get("clauses", ())}

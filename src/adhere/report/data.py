@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from adhere.records import (
     Answer,
@@ -19,6 +19,9 @@ from adhere.records import (
 )
 from adhere.settings import RunSettings
 from adhere.store import Manifest
+
+if TYPE_CHECKING:
+    from adhere.report.changes import Changes
 
 Comparison = Literal["better", "worse", "overlap", "unknown"]
 
@@ -60,6 +63,8 @@ class ReportData:
     """`evaluate/summary.json`."""
     official: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """`evaluate/official.json`, where the user gave answers marked by people."""
+    changes: "Changes | None" = None
+    """Since the evaluation before, where the documents were others."""
     manifests: Sequence[Manifest] = ()
     """Of the finished stages, in their order."""
     curves: Mapping[str, Sequence[Mapping[str, Any]]] = field(

@@ -54,6 +54,7 @@ def _context(report: ReportData) -> dict[str, Any]:
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "summary": sentences.summary_sentences(report),
         "limits": sentences.limits(report),
+        "changes": report.changes,
         **_systems(report),
         **_clauses(report),
         **_data(report),
