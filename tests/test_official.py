@@ -1,13 +1,17 @@
 """Situations with answers marked by people: read, kept apart from training, scored, judged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import SCRIPT, adhere
 from fakes import ORIGIN, FakeEngine
 
+from adhere.assess import write_official
+from adhere.cli.evaluate import show_official
 from adhere.errors import InputError, NoLikelihoodError
+from adhere.evaluate import ProbeScore
 from adhere.evaluate.judges import Judgement
 from adhere.evaluate.official import (
     Official,
@@ -18,8 +22,9 @@ from adhere.evaluate.official import (
 )
 from adhere.evaluate.systems import System
 from adhere.progress import NoProgress
-from adhere.records import Example, PreferencePair
+from adhere.records import Answer, Example, PreferencePair, Verdict
 from adhere.settings import EvaluateSettings, RunSettings
+from adhere.store import read_records
 
 SETTINGS = EvaluateSettings(resamples=200)
 
@@ -222,7 +227,10 @@ class Knowing:
         ]
 
 
-MANY = [situation(f"s{n}", [f"good {n}"], [f"bad {n}"], f"part {n % 20}") for n in range(24)]
+MANY = [
+    situation(f"s{n}", [f"good {n}"], [f"{'very ' * (n % 2)}bad {n}"], f"part {n % 20}")
+    for n in range(24)
+]
 PASSAGES = {one.id: "Be good." for one in MANY}
 
 
@@ -240,6 +248,77 @@ def test_a_judge_that_sorts_as_people_did_compares_the_systems_answers() -> None
     [row] = report["win_rates"]
     assert (row["a"], row["b"], row["judge"], row["rate"]) == ("sft+dpo", "base", "knowing", 1.0)
     assert len(base.asked) == len(ours.asked) == len(MANY)
+
+
+class Longer:
+    """Prefers the longer answer."""
+
+    name = "longer"
+
+    def compare(self, items):
+        return [Judgement(winner="a" if len(item.a) > len(item.b) else "b") for item in items]
+
+
+def test_a_judge_of_length_sorts_half_though_most_good_answers_are_longer() -> None:
+    longer = [situation(f"l{n}", [f"good and long {n}"], [f"bad {n}"]) for n in range(40)]
+    shorter = [situation(f"k{n}", [f"good {n}"], [f"bad and long {n}"]) for n in range(10)]
+    alike = [situation(f"e{n}", [f"good {n}"], [f"evil {n}"]) for n in range(5)]
+    given = [*longer, *shorter, *alike]
+    found = Official(given, [System(name="base", engine=fond())], SETTINGS)
+    found.judge([Longer()], {one.id: "" for one in given}, NoProgress())
+    [exam] = found.judges
+    assert (exam.right, exam.n, exam.pairs) == (10, 20, 20)
+    assert not exam.admitted
+    seats = {(item.pair.longer_is_wrong, item.pair.better) for item in exam.items}
+    assert len(seats) == 4  # neither seat goes with a length
+
+
+def test_scores_answers_and_verdicts_are_written_with_the_situations_ids(tmp_path: Path) -> None:
+    systems = [System(name="base", engine=fond()), System(name="sft+dpo", engine=fond("good"))]
+    found = Official(MANY, systems, SETTINGS)
+    found.score(NoProgress())
+    found.judge([Knowing("knowing")], PASSAGES, NoProgress())
+    write_official(tmp_path, found)
+    ids = {one.id for one in MANY}
+    assert {
+        one.id for one in read_records(tmp_path / "official_situations.jsonl", Situation)
+    } == ids
+    asked = {(name, one) for name in ("base", "sft+dpo") for one in ids}
+    scores = read_records(tmp_path / "official_scores.jsonl", ProbeScore)
+    assert {(one.system, one.probe) for one in scores} == asked
+    assert all(set(one.values) == {"accuracy", "margin"} for one in scores)
+    answers = read_records(tmp_path / "official_answers.jsonl", Answer)
+    assert {(one.system, one.probe) for one in answers} == asked
+    verdicts = read_records(tmp_path / "official_verdicts.jsonl", Verdict)
+    assert {(one.a, one.b, one.judge, one.probe) for one in verdicts} == {
+        ("sft+dpo", "base", "knowing", one) for one in ids
+    }
+    table = json.loads((tmp_path / "official.json").read_text(encoding="utf-8"))
+    accuracy = [one.values["accuracy"] for one in scores if one.system == "sft+dpo"]
+    cell = table["systems"]["sft+dpo"]["accuracy"]
+    assert cell["value"] == pytest.approx(sum(accuracy) / len(accuracy))
+
+
+def test_an_answer_that_was_cut_is_known_to_be() -> None:
+    class Cut(FakeEngine):
+        def complete(self, requests):
+            return (replace(one, finish="length") for one in super().complete(requests))
+
+    found = Official(MANY, [System(name="base", engine=Cut("cut", lambda text: "bad"))], SETTINGS)
+    found.judge([Knowing("knowing")], PASSAGES, NoProgress())
+    assert {answer.finish for answer in found.answers} == {"length"}
+
+
+def test_win_rates_are_shown_with_their_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    systems = [System(name="base", engine=fond()), System(name="sft+dpo", engine=fond("good"))]
+    found = Official(MANY, systems, SETTINGS)
+    found.judge([Knowing("knowing")], PASSAGES, NoProgress())
+    report = found.report()
+    show_official(report)
+    [row] = report["win_rates"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "sft+dpo base knowing 100\xa0%".replace("\xa0", " ") in said
+    assert f"{100 * row['low']:.0f} to {100 * row['high']:.0f}" in said
 
 
 def test_where_no_judge_passes_nothing_is_generated() -> None:
@@ -280,6 +359,10 @@ def test_the_command_scores_a_file_and_shows_a_table(run: Path, tmp_path: Path) 
         "sft+dpo",
         "sft+dpo+rag",
     }
+    kept = read_records(run / "evaluate/official_situations.jsonl", Situation)
+    assert [one.id for one in kept] == ["one", "two"]
+    scores = read_records(run / "evaluate/official_scores.jsonl", ProbeScore)
+    assert {one.probe for one in scores} == {"one", "two"}
     assert RunSettings.read(run / "run.toml").evaluate.pairs == str(path)
     assert "up to date" in adhere("evaluate", str(run)).err
     written(tmp_path, line())

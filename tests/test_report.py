@@ -774,7 +774,13 @@ def test_costs_are_shown_with_what_was_not_measured(data: ReportData, tmp_path: 
 
 def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path: Path) -> None:
     row = {"judges": ["likelihood", "people"], "n": 20, "same": 0.75, "alpha": 0.5}
-    official = {"systems": {"base": {"accuracy": cell(0.6, 0.1)}, "odd": {}}}
+    [win, *_] = data.summary["win_rates"]
+    [judge, *_] = data.summary["judges"]
+    official = {
+        "systems": {"base": {"accuracy": cell(0.6, 0.1)}, "odd": {}},
+        "judges": [{**judge, "name": "of-people"}, {**judge, "name": "failed", "admitted": False}],
+        "win_rates": [{**win, "judge": "of-people"}],
+    }
     more = {"notes": {"base+rag": "2 passages."}, "agreement": [row, {**row, "n": 0}]}
     page = written(replace(data, summary={**data.summary, **more}, official=official), tmp_path)
     text = words_of(page, "#systems")
@@ -785,6 +791,10 @@ def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path
     ) in text
     assert text.count("Krippendorff") == 1
     assert "60\xa0% 50 to 70" in text
+    assert "The judge of-people was right on" in text
+    assert "Win rates withheld: the judge failed was right on" in text
+    wins = [row.get_text(" ", strip=True) for row in page.select("#systems tbody tr")]
+    assert any(f"{win['a']} {win['b']} of-people" in row for row in wins)
 
 
 def test_win_rates_at_equal_length(data: ReportData, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ class Assessment:
 def assess(bench: Bench, folder: Path) -> Assessment:
     """Evaluate the run at the bench into `folder`.
 
-    Writes answers.jsonl, scores.jsonl, verdicts.jsonl, and official.json where the user
-    gave situations with answers marked by people.
+    Writes answers.jsonl, scores.jsonl, verdicts.jsonl, and the same with official.json
+    where the user gave situations with answers marked by people.
     """
     extras, measured = read_extras(bench.settings.evaluate), material(bench)
     compared = ladder(bench, measured)
@@ -55,7 +55,7 @@ def assess(bench: Bench, folder: Path) -> Assessment:
     counts = {"answers": len(evaluation.answers), "verdicts": len(evaluation.verdicts)}
     if extras.situations:
         official = _official(bench, compared, extras)
-        write_json(folder / "official.json", official.report())
+        write_official(folder, official)
         counts["situations"] = len(official.situations)
         dropped += official.dropped
     models = bench.settings.models
@@ -65,6 +65,15 @@ def assess(bench: Bench, folder: Path) -> Assessment:
         "costs": costs,
     }
     return Assessment(summary=summary, counts=counts, dropped=evaluation.dropped + dropped)
+
+
+def write_official(folder: Path, official: Official) -> None:
+    """The tables, and the records that they come from: a situation stands where a probe does."""
+    write_json(folder / "official.json", official.report())
+    write_records(folder / "official_situations.jsonl", official.situations)
+    write_records(folder / "official_answers.jsonl", official.answers)
+    write_records(folder / "official_scores.jsonl", official.scores())
+    write_records(folder / "official_verdicts.jsonl", official.verdicts)
 
 
 def material(bench: Bench) -> Material:

@@ -89,6 +89,8 @@ def show_official(report: dict[str, Any]) -> None:
     """The tables of `official.json` on the terminal."""
     from rich.console import Console
 
+    from adhere.report import terminal_wins
+
     console = Console()
     console.print(_table(report))
     if report["left_out"]:
@@ -99,9 +101,8 @@ def show_official(report: dict[str, Any]) -> None:
     for judge in report["judges"]:
         if judge["withheld"]:
             console.print(judge["withheld"], markup=False)
-    for win in report["win_rates"]:
-        who = f"win rate of {win['a']} against {win['b']}, judge {win['judge']}"
-        console.print(f"{who}: {win['rate']:.0%}", markup=False, highlight=False)
+    if report["win_rates"]:
+        console.print(terminal_wins(report))
 
 
 def _table(report: dict[str, Any]) -> "Table":

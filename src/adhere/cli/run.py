@@ -214,15 +214,13 @@ def _result(folder: Path) -> None:
 
     from rich.console import Console
 
-    from adhere.report import terminal_table
+    from adhere.report import terminal_table, terminal_wins
 
     summary = json.loads((folder / "evaluate" / "summary.json").read_text(encoding="utf-8"))
     console = Console()
     console.print(terminal_table(summary))
-    for win in summary["win_rates"]:
-        bounds = "" if win["low"] is None else f" ({win['low']:.0%} to {win['high']:.0%})"
-        who = f"win rate of {win['a']} against {win['b']}, judge {win['judge']}"
-        console.print(f"{who}: {win['rate']:.0%}{bounds}", markup=False, highlight=False)
+    if summary["win_rates"]:
+        console.print(terminal_wins(summary))
     for judge in summary["judges"]:
         if judge.get("withheld"):
             console.print(judge["withheld"], markup=False)

@@ -104,7 +104,8 @@ class ExamResult:
         if not self.pairs:
             return (
                 f"withheld: the judge `{self.name}` was not examined, since there are no exam "
-                "pairs; more clauses or probes would make some."
+                "pairs: it takes longer answers that are wrong and longer answers that are right; "
+                "more probes or situations would make some."
             )
         sentence = (
             f"withheld: the judge `{self.name}` sorted {self.right} of {self.n} exam pairs "

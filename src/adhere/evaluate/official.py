@@ -5,16 +5,18 @@ and `section`, which groups what belongs together. The file is never trained on,
 resembles a training row is left out and written down.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from random import Random
 
 from adhere.errors import InputError, NoLikelihoodError
 from adhere.evaluate.exam import ExamPair, ExamResult
 from adhere.evaluate.files import read_lines
 from adhere.evaluate.judges import Comparison, Judge, Match
 from adhere.evaluate.matches import examined, matches
+from adhere.evaluate.metrics import ProbeScore
 from adhere.evaluate.summary import judge_row
 from adhere.evaluate.systems import System, replies
 from adhere.evaluate.tables import Row, Table
@@ -143,7 +145,7 @@ class Official:
     )
     """(system, situation, metric -> value)."""
     answers: list[Answer] = field(default_factory=list[Answer])
-    """The systems' own, where a judge compares them."""
+    """The systems' own, where a judge compares them; a situation stands where a probe does."""
     judges: list[ExamResult] = field(default_factory=list[ExamResult])
     verdicts: list[Verdict] = field(default_factory=list[Verdict])
     notes: dict[str, str] = field(default_factory=dict[str, str])
@@ -204,25 +206,42 @@ class Official:
         pairs = self._exam(passages)
         self.judges, self.verdicts = examined(judges, pairs, once, self.settings.exam_floor)
 
-    def _exam(self, passages: Mapping[str, str]) -> list[ExamPair]:
-        """Every pairing of a good with a bad answer; the good one in seat a and b by turns."""
-        pairings = [
-            (situation, good, bad)
-            for situation in self.situations
-            for good, bad in product(situation.good, situation.bad)
-            if good != bad
+    def scores(self) -> list[ProbeScore]:
+        """The values as records; a situation stands where a probe does."""
+        return [
+            ProbeScore(system=system, probe=name, values=values)
+            for system, name, values in self.values
         ]
+
+    def _exam(self, passages: Mapping[str, str]) -> list[ExamPair]:
+        """Pairings of a good with a bad answer; the good one in seat a and b by turns."""
         return [
             ExamPair(
                 kind="contrast",
                 clause=situation.group,
                 comparison=_comparison(situation, passages, good, bad)
-                if place % 2 == 0
+                if place // 2 % 2 == 0
                 else _comparison(situation, passages, bad, good),
-                better="a" if place % 2 == 0 else "b",
+                better="a" if place // 2 % 2 == 0 else "b",
             )
-            for place, (situation, good, bad) in enumerate(pairings)
+            for place, (situation, good, bad) in enumerate(self._crossed())
         ]
+
+    def _crossed(self) -> Iterator[tuple[Situation, str, str]]:
+        """The longer answer is wrong and right by turns, as in the other exam.
+
+        It ends where one of the two has run out: a judge of length must get half.
+        """
+        pairings = [
+            (situation, good, bad)
+            for situation in self.situations
+            for good, bad in product(situation.good, situation.bad)
+        ]
+        pairings.sort(key=lambda one: Random(f"{self.settings.seed}:{one}").random())
+        wrong = (one for one in pairings if len(one[2]) > len(one[1]))
+        right = (one for one in pairings if len(one[2]) < len(one[1]))
+        for both in zip(wrong, right, strict=False):
+            yield from both
 
     def _answer(self, progress: Progress) -> None:
         questions = {situation.id: situation.question for situation in self.situations}
@@ -230,8 +249,14 @@ class Official:
             read = system.read(questions)
             for name, reply in replies(system, questions, read, self.settings, progress).items():
                 if reply.error is None:
-                    text = reply.text.strip()
-                    self.answers.append(Answer(system=system.name, probe=name, text=text))
+                    self.answers.append(
+                        Answer(
+                            system=system.name,
+                            probe=name,
+                            text=reply.text.strip(),
+                            finish=reply.finish,
+                        )
+                    )
                 else:
                     self._drop(name, "no answer", f"{system.name}: {reply.error}")
 
@@ -254,7 +279,7 @@ class Official:
         self.dropped.append(Dropped(record_id=name, stage="evaluate", reason=reason, detail=detail))
 
     def report(self) -> Row:
-        """The tables of `official.json`; intervals resample whole sections."""
+        """The tables of `official.json`; the error of every interval is taken over sections."""
         groups = {situation.id: situation.group for situation in self.situations}
         table = Table.of(
             self.values, systems=self._names(), metrics=METRICS, rates=RATES, cluster_of=groups

@@ -80,6 +80,10 @@ def _systems(report: ReportData) -> dict[str, Any]:
         "notes": summary.get("notes", {}),
         "costs": costs.cost_rows(summary),
         "official": costs.official_rows(report.official),
+        "official_exams": [
+            sentences.exam_sentence(judge) for judge in report.official.get("judges", ())
+        ],
+        "official_wins": views.win_rows(report.official),
         "accuracy": costs.ACCURACY,
         "win_rates": views.win_rows(summary),
     }

@@ -1,10 +1,10 @@
-"""The table of systems for the terminal."""
+"""The tables of systems and of win rates for the terminal."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from adhere.report.data import measured_metrics
-from adhere.report.views import Cell, system_rows
+from adhere.report.data import WIN_RATE, Estimate, measured_metrics
+from adhere.report.views import Cell, WinRow, system_rows, win_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,6 +29,32 @@ def terminal_table(summary: Mapping[str, Any]) -> "Table":
         row = [Text(_cell(cell), style="bold green" if cell.best else "") for cell in shown]
         table.add_row(Text(system), *row)
     return table
+
+
+def terminal_wins(summary: Mapping[str, Any]) -> "Table":
+    """The win rates of admitted judges with their intervals; it fits 80 columns."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
+    for title in ("", "against", "judge"):
+        table.add_column(title, overflow="fold")
+    table.add_column("Win rate", justify="right")
+    for win in win_rows(summary):
+        names = (Text(win.row[key]) for key in ("a", "b", "judge"))
+        table.add_row(*names, *_win_cells(win))
+    return table
+
+
+def _win_cells(win: WinRow) -> list[str]:
+    return [_rate(win.rate)]
+
+
+def _rate(found: Estimate | None) -> str:
+    if found is None:
+        return "–"
+    return f"{WIN_RATE.write(found.value)}\n{found.interval(WIN_RATE)}"
 
 
 def _cell(cell: Cell) -> str:
