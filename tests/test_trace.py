@@ -3,12 +3,74 @@
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import adhere
+from fakes import FakeEngine
 
+from adhere.assess import write_official
 from adhere.errors import InputError
-from adhere.trace import RunRecords, find, read_run, trace
+from adhere.evaluate.judges import Judgement
+from adhere.evaluate.official import Official, Situation, Turn
+from adhere.evaluate.systems import System
+from adhere.progress import NoProgress
+from adhere.records import Clause, Relation, Rewriting, record_id
+from adhere.settings import EvaluateSettings
+from adhere.store import read_records, write_records
+from adhere.trace import Kind, RunRecords, find, read_run, trace
+
+
+@pytest.fixture(scope="module")
+def whole(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with something of every kind, the official answers and the people's sheet too."""
+    run = shutil.copytree(finished, tmp_path_factory.mktemp("whole") / "whole")
+    one, other, *_ = read_records(run / "clauses/clauses.jsonl", Clause)
+    conflict = Relation(
+        id=record_id("contradiction", one.id, other.id),
+        kind="contradiction",
+        first=one.id,
+        second=other.id,
+        score=0.9,
+    )
+    write_records(run / "clauses/conflicts.jsonl", [conflict])
+    told = Rewriting(
+        id=record_id("told"), passage=one.passage, angle="plain", text="Told.", origin=one.origin
+    )
+    (run / "rewrite").mkdir()
+    write_records(run / "rewrite/rewritings.jsonl", [told])
+    write_official(run / "evaluate", marked_by_people())
+    said = adhere("judge-export", str(run), "--out", str(run / "sheet.csv"))
+    assert said.code == 0, said.err
+    return run
+
+
+class Honest:
+    """A judge that prefers what begins with "good"."""
+
+    name = "honest"
+
+    def compare(self, items):
+        return [Judgement(winner="a" if item.a.startswith("good") else "b") for item in items]
+
+
+def marked_by_people() -> Official:
+    situations = [
+        Situation(
+            id=f"situation-{n}",
+            turns=(Turn(role="user", text=f"May I keep gift {n}?"),),
+            good=(f"good {n}",),
+            bad=(f"{'very ' * (n % 2)}bad {n}",),
+        )
+        for n in range(24)
+    ]
+    ours = FakeEngine("ours", lambda text: "good answer")
+    ours.favourites = {"good"}
+    systems = [System(name="base", engine=FakeEngine("base")), System(name="sft+dpo", engine=ours)]
+    found = Official(situations, systems, EvaluateSettings(resamples=200))
+    found.score(NoProgress())
+    found.judge([Honest()], {one.id: "Be good." for one in situations}, NoProgress())
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +83,93 @@ def rows(run: Path, name: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.split("\n") if line]
 
 
-def test_every_id_of_every_stage_leads_to_a_trail(finished: Path, records: RunRecords) -> None:
+def test_every_id_of_every_stage_leads_to_a_trail(whole: Path) -> None:
+    records = read_run(whole)
     wanted = {
         str(row["id"])
-        for path in finished.glob("*/*.jsonl")
-        for row in rows(finished, str(path.relative_to(finished)))
+        for path in whole.glob("*/*.jsonl")
+        for row in rows(whole, str(path.relative_to(whole)))
         if "id" in row
-    } | {str(row["record_id"]) for row in rows(finished, "clauses/dropped.jsonl")}
+    } | {str(row["record_id"]) for row in rows(whole, "clauses/dropped.jsonl")}
+    wanted |= {
+        f"{row['system']}:{row['probe']}"
+        for name in ("answers", "official_answers")
+        for row in rows(whole, f"evaluate/{name}.jsonl")
+    }
     kinds = records.kinds()
     assert wanted <= set(kinds)
+    # A kind of which the run has nothing would pass by its absence.
+    assert set(kinds.values()) == set(get_args(Kind))
     for key in wanted:
         trail = trace(records, key)
         assert (trail.id, trail.kind) == (key, kinds[key])
-        assert trail.place or trail.dropped
+        assert trail.place or trail.dropped or trail.situation or trail.relation
+
+
+def test_an_answer_leads_to_its_probe_and_to_its_own_verdicts_alone(whole: Path) -> None:
+    records = read_run(whole)
+    probe = str(rows(whole, "curate/probes.jsonl")[0]["id"])
+    trail = trace(records, f"base:{probe}")
+    [clause] = trail.clauses
+    assert trail.place == clause.place
+    [tested] = [one for one in clause.probes if one.row.id == probe]
+    assert [answer.system for answer in tested.answers] == ["base"]
+    assert [score.system for score in tested.scores] == ["base"]
+    judged = [one for one in rows(whole, "evaluate/verdicts.jsonl") if one["probe"] == probe]
+    assert len(tested.verdicts) == len([one for one in judged if "base" in (one["a"], one["b"])])
+    assert 0 < len(tested.verdicts) < len(judged)
+    others = [one for one in clause.probes if one.row.id != probe]
+    assert others == [one for one in trace(records, probe).clauses[0].probes if one.row.id != probe]
+    words = " ".join(adhere("trace", str(whole), f"base:{probe}").out.split())
+    assert tested.row.question in words
+    assert "and base: a tie by" in words or " base by " in words or "base beats" in words
+
+
+def test_a_conflict_leads_to_both_clauses_and_each_of_them_to_it(whole: Path) -> None:
+    records = read_run(whole)
+    [relation] = records.relations.values()
+    trail = trace(records, relation.id)
+    assert [one.clause.id for one in trail.clauses] == [relation.first, relation.second]
+    for side in (relation.first, relation.second):
+        assert trace(records, side).clauses[0].relations == (relation,)
+        assert relation.id in adhere("trace", str(whole), side).out
+    words = " ".join(adhere("trace", str(whole), relation.id).out.split())
+    assert "is contradiction" in words
+    for clause in trail.clauses:
+        assert " ".join(clause.place.text.split()) in words
+
+
+def test_a_situation_leads_to_its_answers_and_judges_and_back(whole: Path) -> None:
+    records = read_run(whole)
+    [found] = [trace(records, "situation-3").situation]
+    assert found is not None
+    assert {one.system for one in found.answers} == {"base", "sft+dpo"}
+    assert [one.judge for one in found.verdicts] == ["honest"]
+    words = " ".join(adhere("trace", str(whole), "situation-3").out.split())
+    assert "question May I keep gift 3?" in words
+    assert "good good 3 bad very bad 3" in words
+    assert "sft+dpo good answer [finds the good likelier than the bad in 100% of" in words
+    assert "sft+dpo beats base by honest" in words
+    own = trace(records, "base:situation-3").situation
+    assert own is not None
+    assert [one.system for one in (*own.answers, *own.scores)] == ["base", "base"]
+
+
+def test_a_row_of_the_peoples_sheet_leads_to_its_probe(whole: Path) -> None:
+    records = read_run(whole)
+    matches = [pair for pair in records.sheet.values() if pair.match]
+    exams = [pair for pair in records.sheet.values() if pair.exam]
+    assert matches
+    assert exams
+    for pair in (matches[0], exams[0]):
+        trail = trace(records, pair.id)
+        assert trail.sheet == pair
+        assert pair.comparison.probe in {one.row.id for one in trail.clauses[0].probes}
+        words = " ".join(adhere("trace", str(whole), pair.id).out.split())
+        hidden = pair.match[0] if pair.match else "an exam pair"
+        assert "hides" in words
+        assert hidden in words
+        assert pair.comparison.question in words
 
 
 def test_a_probe_leads_down_to_its_sentence_and_up_to_its_verdicts(
@@ -139,11 +275,11 @@ def test_the_command_shows_the_chain(finished: Path, records: RunRecords) -> Non
 
 
 def test_every_kind_of_record_is_shown_within_80_columns(
-    finished: Path, records: RunRecords, monkeypatch: pytest.MonkeyPatch
+    whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kinds = {kind: key for key, kind in records.kinds().items()}
+    kinds = {kind: key for key, kind in read_run(whole).kinds().items()}
     for kind, key in kinds.items():
-        said = adhere("trace", str(finished), key, columns=80)
+        said = adhere("trace", str(whole), key, columns=80)
         assert said.code == 0, said.err
         assert said.out.split()[:2] == [kind, key]
         assert max(map(len, said.out.splitlines())) <= 80

@@ -22,7 +22,8 @@ def trace(run: Path, id: str, *, json: Flag = False) -> None:
     run
         The run's folder.
     id
-        Of a document, passage, clause, example, pair, probe or dropped record, or its beginning.
+        Of a document, passage, rewriting, clause, conflict, example, pair, probe, situation, row
+        of the people's sheet or dropped record, or its beginning; SYSTEM:PROBE for an answer.
     json
         All of it as JSON, for scripts.
     """

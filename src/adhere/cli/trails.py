@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from adhere.records import Dropped, Example, PreferencePair, Probe
+from adhere.evaluate import ProbeScore
+from adhere.evaluate.sheet import BlindPair
+from adhere.records import Answer, Dropped, Example, PreferencePair, Probe, Relation, Verdict
 from adhere.report.sentences import verdict_words
 from adhere.text import printable
-from adhere.trace import ClauseTrail, Place, RowTrail, Trail
+from adhere.trace import ClauseTrail, Place, RowTrail, SituationTrail, Trail
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,8 +34,18 @@ def trail_lines(trail: Trail) -> "Iterator[RenderableType]":
         for clause in trail.clauses:
             yield from _clause_in_short(clause)
         return
+    if trail.relation:
+        yield from _relation(trail.relation)
+        for clause in trail.clauses:
+            yield from _clause_in_short(clause)
+            yield from _place(clause.place)
+        return
+    if trail.situation:
+        yield from _situation(trail.situation)
+    if trail.sheet:
+        yield from _sheet(trail.sheet)
     for clause in trail.clauses:
-        yield from _clause(clause, trail.id)
+        yield from _clause(clause, trail.probe or trail.id)
 
 
 def _place(place: Place) -> "Iterator[RenderableType]":
@@ -67,6 +79,9 @@ def _clause(trail: ClauseTrail, focus: str) -> "Iterator[RenderableType]":
         if text:
             yield _line(label, text)
     yield _line("read by", f"{clause.origin.model} with {clause.origin.prompt}")
+    for relation in trail.relations:
+        other = relation.other(clause.id)
+        yield _line("stands to", f"{other}: {relation.kind}  (conflict {relation.id})")
     yield from _result(trail)
     whole = focus == clause.id
     for title, rows in (
@@ -120,13 +135,51 @@ def _row(trail: RowTrail, *, whole: bool) -> "Iterator[RenderableType]":
     for label, text in _texts(row):
         yield _line(label, text)
     yield _line("made by", f"{row.origin.model} with {row.origin.prompt}")
-    scores = {score.system: score.values for score in trail.scores}
-    for answer in trail.answers:
-        yield _line(answer.system, f"{answer.text} {_measured(scores.get(answer.system, {}))}")
-    for verdict in trail.verdicts:
-        yield _line("judged", verdict_words(verdict))
+    yield from _said(trail.answers, trail.scores, trail.verdicts)
     yield from _drops(trail.dropped)
     yield _line("", "")
+
+
+def _said(
+    answers: Sequence[Answer], scores: Sequence[ProbeScore], verdicts: Sequence[Verdict]
+) -> "Iterator[RenderableType]":
+    """What the systems answered, how that was measured, and who judged it."""
+    said = {answer.system: answer.text for answer in answers}
+    measured = {score.system: _measured(score.values) for score in scores}
+    for system in dict.fromkeys((*said, *measured)):
+        yield _line(system, f"{said.get(system, '')} {measured.get(system, '')}".strip())
+    for verdict in verdicts:
+        yield _line("judged", verdict_words(verdict))
+
+
+def _situation(trail: SituationTrail) -> "Iterator[RenderableType]":
+    situation = trail.situation
+    if situation.section:
+        yield _line("section", situation.section)
+    yield _line("question", situation.question)
+    for label, texts in (("good", situation.good), ("bad", situation.bad)):
+        for text in texts:
+            yield _line(label, text)
+    yield from _said(trail.answers, trail.scores, trail.verdicts)
+
+
+def _relation(relation: Relation) -> "Iterator[RenderableType]":
+    yield _line("is", f"{relation.kind}, {relation.score:.2f} alike in what they are about")
+    yield _line("stands", relation.winner or "both")
+
+
+def _sheet(pair: BlindPair) -> "Iterator[RenderableType]":
+    cells = pair.cells()
+    yield _line("answer 1", cells["answer 1"])
+    yield _line("answer 2", cells["answer 2"])
+    first, second = ("b", "a") if pair.swapped else ("a", "b")
+    if pair.match:
+        names = dict(zip("ab", pair.match, strict=True))
+        yield _line("hides", f"1 is {names[first]}, 2 is {names[second]}")
+    if pair.exam:
+        kind, _, better = pair.exam
+        right = {first: "1", second: "2"}.get(better, "tie")
+        yield _line("hides", f"an exam pair ({kind}); right is {right}")
 
 
 def _texts(row: Example | PreferencePair | Probe) -> list[tuple[str, str]]:
@@ -145,6 +198,11 @@ def _measured(values: dict[str, float]) -> str:
     if "preference_accuracy" in values:
         preferred = {1.0: "prefers it to the contrast", 0.0: "prefers the contrast"}
         said.append(preferred.get(values["preference_accuracy"], "prefers neither"))
+    if "accuracy" in values:
+        said.append(
+            f"finds the good likelier than the bad in {values['accuracy']:.0%} of the pairings, "
+            f"by {values['margin']:+.2f} nats a token"
+        )
     return f"[{', '.join(said)}]" if said else ""
 
 

@@ -1,88 +1,28 @@
-"""From any id of a run to its whole chain: the sentence, the clause, the rows, the verdicts.
+"""The chains: what an id leads to, down to its sentence and up to its verdicts."""
 
-Nothing is computed here that the stages did not write down; records are joined by id.
-"""
-
-import difflib
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-from adhere.errors import InputError
 from adhere.evaluate import ProbeScore
+from adhere.evaluate.sheet import BlindPair
 from adhere.records import (
     Answer,
     Clause,
-    Document,
     Dropped,
     Example,
     Passage,
     PreferencePair,
     Probe,
+    Relation,
     Rewriting,
     Verdict,
 )
-from adhere.store import read_records
-
-Kind = Literal["document", "passage", "rewriting", "clause", "example", "pair", "probe", "dropped"]
-R = TypeVar("R")
+from adhere.trace.find import find
+from adhere.trace.run import Kind, RunRecords, SituationTrail
 
 _AROUND = 160
 """Characters of the document shown on either side of a span."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecords:
-    """All records of a run, as far as its stages are done; rows are those before curation."""
-
-    documents: Mapping[str, Document]
-    passages: Mapping[str, Passage]
-    rewritings: Mapping[str, Sequence[Rewriting]]
-    """Passage id -> what it was told again as, for `midtrain`."""
-    clauses: Mapping[str, Clause]
-    aside: Mapping[str, Clause]
-    """Clauses that gave way to others, and make no rows."""
-    examples: Mapping[str, Sequence[Example]]
-    """Clause id -> rows; so are `pairs` and `probes`."""
-    pairs: Mapping[str, Sequence[PreferencePair]]
-    probes: Mapping[str, Sequence[Probe]]
-    kept: frozenset[str]
-    """Ids of the rows that curation kept."""
-    answers: Mapping[str, Sequence[Answer]]
-    """Probe id -> what was answered; so are `scores` and `verdicts`."""
-    scores: Mapping[str, Sequence[ProbeScore]]
-    verdicts: Mapping[str, Sequence[Verdict]]
-    dropped: Mapping[str, Sequence[Dropped]]
-    """By the id that was dropped."""
-    results: Mapping[str, Mapping[str, Any]]
-    """Clause id -> its row of `evaluate/summary.json`."""
-
-    def kinds(self) -> dict[str, Kind]:
-        """What each id is; a record that went on outranks the note that something of it did not."""
-        groups: tuple[tuple[Kind, Iterable[str]], ...] = (
-            ("dropped", self.dropped),
-            ("probe", _ids(self.probes)),
-            ("pair", _ids(self.pairs)),
-            ("example", _ids(self.examples)),
-            ("clause", chain(self.clauses, self.aside)),
-            ("rewriting", _ids(self.rewritings)),
-            ("passage", self.passages),
-            ("document", self.documents),
-        )
-        found: dict[str, Kind] = {}
-        for kind, group in groups:
-            found |= dict.fromkeys(group, kind)
-        return found
-
-    def clause_of(self, key: str) -> Clause | None:
-        """The clause of this id, or the one that the row of this id was made from."""
-        rows = chain(*self.examples.values(), *self.pairs.values(), *self.probes.values())
-        of = next((row.clause for row in rows if row.id == key), key)
-        return self.clauses.get(of) or self.aside.get(of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +66,8 @@ class ClauseTrail:
     probes: tuple[RowTrail, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     """What was tried for this clause and did not become a row."""
+    relations: tuple[Relation, ...] = ()
+    """To other clauses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +77,7 @@ class Trail:
     id: str
     kind: Kind
     place: Place | None
-    """None where the record's passage is no longer in the run."""
+    """None where the record's passage is no longer in the run, or it stands in none or in two."""
     passages: tuple[str, ...]
     """Of a document: the ids of its passages."""
     clauses: tuple[ClauseTrail, ...]
@@ -143,100 +85,13 @@ class Trail:
     """What this id was dropped for, or what was passed over in this passage or document."""
     rewritings: tuple[Rewriting, ...] = ()
     """Of a passage: all that it was told again as; of a rewriting: it alone."""
-
-
-def read_run(run: Path) -> RunRecords:
-    """All that the stages of a run have written so far.
-
-    Raises InputError when its documents have not been read yet, or were read again since.
-    """
-    documents = _keyed(read_records(run / "ingest/documents.jsonl", Document))
-    clauses = _by_id(run, "clauses/clauses.jsonl", Clause)
-    aside = _by_id(run, "clauses/set_aside.jsonl", Clause)
-    if not {one.document for one in chain(clauses.values(), aside.values())} <= documents.keys():
-        raise InputError(
-            f"{run}: its documents have changed since its clauses were taken from them; "
-            f"`adhere run {run}` first."
-        )
-    generated = [_by_id(run, f"generate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
-    curated = [_by_id(run, f"curate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
-    examples, pairs, probes = (made | kept for made, kept in zip(generated, curated, strict=True))
-    summary = run / "evaluate" / "summary.json"
-    found = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}
-    return RunRecords(
-        documents=documents,
-        passages=_keyed(read_records(run / "ingest/passages.jsonl", Passage)),
-        rewritings=_grouped(_some(run, "rewrite/rewritings.jsonl", Rewriting), "passage"),
-        clauses=clauses,
-        aside=aside,
-        examples=_grouped(examples.values(), "clause"),
-        pairs=_grouped(pairs.values(), "clause"),
-        probes=_grouped(probes.values(), "clause"),
-        kept=frozenset(key for rows in curated for key in rows),
-        answers=_grouped(_some(run, "evaluate/answers.jsonl", Answer), "probe"),
-        scores=_grouped(_some(run, "evaluate/scores.jsonl", ProbeScore), "probe"),
-        verdicts=_grouped(_some(run, "evaluate/verdicts.jsonl", Verdict), "probe"),
-        dropped=_grouped(_dropped(run), "record_id"),
-        results={row["id"]: row for row in found.get("clauses", ())},
-    )
-
-
-_ROWS: Mapping[str, type[Any]] = {"examples": Example, "pairs": PreferencePair, "probes": Probe}
-
-
-def _some(run: Path, name: str, kind: type[R]) -> list[R]:
-    return read_records(run / name, kind) if (run / name).exists() else []
-
-
-def _dropped(run: Path) -> Iterator[Dropped]:
-    """Of all finished stages; an unfinished one's folder has a dot in its name."""
-    for path in sorted(run.glob("*/dropped.jsonl")):
-        if not path.parent.suffix:
-            yield from read_records(path, Dropped)
-
-
-def _by_id(run: Path, name: str, kind: type[R]) -> dict[str, R]:
-    return _keyed(_some(run, name, kind))
-
-
-def _keyed(records: Iterable[Any]) -> dict[str, Any]:
-    return {record.id: record for record in records}
-
-
-def _grouped(records: Iterable[R], key: str) -> dict[str, list[R]]:
-    groups: dict[str, list[R]] = defaultdict(list)
-    for record in records:
-        groups[getattr(record, key)].append(record)
-    return dict(groups)
-
-
-def _ids(rows: Mapping[str, Sequence[Any]]) -> list[str]:
-    return [row.id for group in rows.values() for row in group]
-
-
-def find(records: RunRecords, wanted: str) -> str:
-    """The id that `wanted` is, or is the unambiguous beginning of.
-
-    Raises InputError naming the candidates, or the nearest ids where there are none.
-    """
-    kinds = records.kinds()
-    if wanted in kinds:
-        return wanted
-    # A sentence that was passed over is PASSAGE:START-END; its passage is meant without the colon.
-    begun = sorted(
-        key
-        for key in kinds
-        if wanted and key.startswith(wanted) and (":" in key) <= (":" in wanted)
-    )
-    if len(begun) == 1:
-        return begun[0]
-    shown = [f"{key} ({kinds[key]})" for key in begun[:5]]
-    if begun:
-        more = f" and {len(begun) - 5} more" if len(begun) > 5 else ""
-        raise InputError(f"'{wanted}' begins several ids: {', '.join(shown)}{more}.")
-    near = difflib.get_close_matches(wanted, kinds, n=3, cutoff=0)
-    shown = [f"{key} ({kinds[key]})" for key in near]
-    raise InputError(f"'{wanted}' is no id of this run; the nearest are {', '.join(shown)}.")
+    probe: str | None = None
+    """Of an answer to a probe and of a row of the people's sheet: the probe."""
+    situation: SituationTrail | None = None
+    """Of a situation, or of an answer to one."""
+    relation: Relation | None = None
+    """Of a conflict; its clauses are `clauses`."""
+    sheet: BlindPair | None = None
 
 
 def trace(records: RunRecords, wanted: str) -> Trail:
@@ -251,6 +106,15 @@ def trace(records: RunRecords, wanted: str) -> Trail:
         return _of_rewriting(records, key)
     if kind == "dropped":
         return _of_dropped(records, key)
+    if kind == "conflict":
+        return _of_conflict(records, key)
+    if kind == "situation":
+        return _of_situation(records, key, records.situations[key])
+    if kind == "answer":
+        return _of_answer(records, key)
+    if kind == "sheet":
+        pair = records.sheet[key]
+        return replace(_of_probe(records, pair.comparison.probe), id=key, kind=kind, sheet=pair)
     return _of_clause(records, key, kind)
 
 
@@ -295,6 +159,69 @@ def _of_clause(records: RunRecords, key: str, kind: Kind) -> Trail:
         passages=(clause.passage,) if clause else (),
         clauses=trails,
         dropped=tuple(records.dropped.get(key, ())),
+    )
+
+
+def _of_probe(records: RunRecords, probe: str) -> Trail:
+    return replace(_of_clause(records, probe, "probe"), probe=probe)
+
+
+def _of_answer(records: RunRecords, key: str) -> Trail:
+    """The chain of the probe or the situation, with what concerns this answer alone."""
+    answer = records.answered()[key]
+    if answer.probe in records.situations:
+        whole = records.situations[answer.probe]
+        own = replace(
+            whole,
+            answers=(answer,),
+            scores=tuple(one for one in whole.scores if one.system == answer.system),
+            verdicts=tuple(one for one in whole.verdicts if answer.system in (one.a, one.b)),
+        )
+        return replace(_of_situation(records, key, own), kind="answer")
+    trail = _of_probe(records, answer.probe)
+    clauses = tuple(
+        replace(clause, probes=tuple(_of_system(row, answer) for row in clause.probes))
+        for clause in trail.clauses
+    )
+    return replace(trail, id=key, kind="answer", clauses=clauses)
+
+
+def _of_system(trail: RowTrail, answer: Answer) -> RowTrail:
+    """The row of a probe with one system's answer; other rows as they are."""
+    if trail.row.id != answer.probe:
+        return trail
+    return replace(
+        trail,
+        answers=(answer,),
+        scores=tuple(one for one in trail.scores if one.system == answer.system),
+        verdicts=tuple(one for one in trail.verdicts if answer.system in (one.a, one.b)),
+    )
+
+
+def _of_situation(records: RunRecords, key: str, found: SituationTrail) -> Trail:
+    return Trail(
+        id=key,
+        kind="situation",
+        place=None,
+        passages=(),
+        clauses=(),
+        dropped=tuple(records.dropped.get(found.situation.id, ())),
+        situation=found,
+    )
+
+
+def _of_conflict(records: RunRecords, key: str) -> Trail:
+    relation = records.relations[key]
+    sides = [records.clause_of(one) for one in (relation.first, relation.second)]
+    clauses = tuple(clause_trail(records, clause) for clause in sides if clause)
+    return Trail(
+        id=key,
+        kind="conflict",
+        place=None,
+        passages=tuple(one.clause.passage for one in clauses),
+        clauses=clauses,
+        dropped=(),
+        relation=relation,
     )
 
 
@@ -350,6 +277,9 @@ def clause_trail(records: RunRecords, clause: Clause) -> ClauseTrail:
         pairs=tuple(_row(records, row) for row in records.pairs.get(clause.id, ())),
         probes=tuple(_row(records, row) for row in records.probes.get(clause.id, ())),
         dropped=tuple(records.dropped.get(clause.id, ())),
+        relations=tuple(
+            one for one in records.relations.values() if clause.id in (one.first, one.second)
+        ),
     )
 
 
