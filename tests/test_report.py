@@ -27,7 +27,7 @@ from adhere.records import (
     Verdict,
     record_id,
 )
-from adhere.report import ReportData, table_picture, terminal_table, write_report
+from adhere.report import ReportData, table_picture, terminal_table, terminal_wins, write_report
 from adhere.report.data import METRICS, Estimate, best_system
 from adhere.report.sentences import exam_sentence, limits, summary_sentences
 from adhere.report.views import clause_rows, drop_counts, duration, segments, spread
@@ -77,6 +77,7 @@ REPLIES = {
 }
 CENTRES = {
     "preference_accuracy": (0.55, 0.62, 0.78, 0.80, 0.91),
+    "preference_margin": (0.05, 0.11, 0.42, 0.47, 0.61),
     "reference_nll": (3.41, 2.85, 2.12, 2.71, 2.05),
     "rouge_l": (0.14, 0.24, 0.31, 0.21, 0.33),
     "embedding_similarity": (0.41, 0.55, 0.63, 0.52, 0.66),
@@ -640,7 +641,7 @@ def test_versus_is_antisymmetric(a: float, b: float, c: float) -> None:
     low, middle, high = sorted((a, b, c))
     one, other = Estimate(middle, low, high, 5), Estimate(c, c, c, 5)
     mirror = {"better": "worse", "worse": "better", "overlap": "overlap"}
-    for metric in METRICS[:2]:
+    for metric in METRICS[:3]:
         assert mirror[one.versus(other, metric)] == other.versus(one, metric)
 
 
@@ -795,6 +796,49 @@ def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path
     assert "Win rates withheld: the judge failed was right on" in text
     wins = [row.get_text(" ", strip=True) for row in page.select("#systems tbody tr")]
     assert any(f"{win['a']} {win['b']} of-people" in row for row in wins)
+
+
+def test_the_exams_accuracy_is_shown_for_both_lengths() -> None:
+    lengths = {
+        "longer is wrong": {"right": 9, "n": 30, "low": 0.16, "high": 0.48},
+        "longer is right": {"right": 28, "n": 30, "low": 0.79, "high": 0.98},
+    }
+    judge = {"name": "asked", "exam_accuracy": 0.62, "low": 0.5, "n": 60, "lengths": lengths}
+    said = (
+        "By length it was right where the longer answer is right, on 28 of 30 "
+        "(79\xa0% to 98\xa0%) and where the longer answer is wrong, on 9 of 30 "
+        "(16\xa0% to 48\xa0%)."
+    )
+    assert exam_sentence({**judge, "admitted": True}).endswith(said)
+    assert exam_sentence({**judge, "admitted": False, "withheld": "withheld."}).endswith(said)
+
+
+def test_the_order_flips_stand_beside_the_win_rates(data: ReportData, tmp_path: Path) -> None:
+    wins = [dict(row) for row in data.summary["win_rates"]]
+    wins[0]["flip_rate"] = 0.23
+    summary = {**data.summary, "win_rates": wins}
+    page = written(replace(data, summary=summary), tmp_path)
+    [table] = [one for one in page.select("table") if "Order flips" in one.get_text()]
+    column = [cell.get_text() for cell in table.select("thead th")].index("Order flips")
+    cells = [row.find_all(["th", "td"])[column].get_text() for row in table.select("tbody tr")]
+    assert cells == ["23\xa0%", "–", "–", "–"]
+
+
+def test_the_terminals_win_rates_are_raw_and_corrected_and_fit(data: ReportData) -> None:
+    from rich.console import Console
+
+    wins = [{**row, "flip_rate": 0.23} for row in data.summary["win_rates"]]
+    console = Console(width=80, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal_wins({**data.summary, "win_rates": wins}))
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    first = next(place for place, line in enumerate(lines) if "likelihood" in line)
+    assert lines[first].split() == [
+        "sft+dpo", "base", "likelihood", "81", "%", "84", "%", "23", "%",
+    ]  # fmt: skip
+    assert lines[first + 1].split() == ["72", "to", "90", "74", "to", "94"]
+    assert not any("asked" in line for line in lines)  # it failed its exam
 
 
 def test_win_rates_at_equal_length(data: ReportData, tmp_path: Path) -> None:

@@ -147,9 +147,19 @@ def exam_sentence(judge: Mapping[str, Any]) -> str:
         f"{counted(judge['n'], 'exam pair')} with a known winner ({bound})"
     )
     if judge["admitted"]:
-        return f"{result}, so its verdicts are shown."
+        return f"{result}, so its verdicts are shown.{_by_length(judge)}"
     withheld = judge.get("withheld") or f"withheld: {result[0].lower()}{result[1:]}."
-    return f"Win rates {withheld}"
+    return f"Win rates {withheld}{_by_length(judge)}"
+
+
+def _by_length(judge: Mapping[str, Any]) -> str:
+    """A judge of length is right where the longer answer is, and wrong where it is wrong."""
+    said = [
+        f"where {name.replace('longer', 'the longer answer')}, on {row['right']} of {row['n']} "
+        f"({_percent(row['low'])} to {_percent(row['high'])})"
+        for name, row in sorted(judge.get("lengths", {}).items())
+    ]
+    return f" By length it was right {listed(said)}." if said else ""
 
 
 def _percent(share: float) -> str:

@@ -32,7 +32,10 @@ def terminal_table(summary: Mapping[str, Any]) -> "Table":
 
 
 def terminal_wins(summary: Mapping[str, Any]) -> "Table":
-    """The win rates of admitted judges with their intervals; it fits 80 columns."""
+    """The win rates of admitted judges: raw, freed of the judge's errors, and its flips.
+
+    It fits 80 columns; the rates at equal length are left to the report.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -40,7 +43,8 @@ def terminal_wins(summary: Mapping[str, Any]) -> "Table":
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
     for title in ("", "against", "judge"):
         table.add_column(title, overflow="fold")
-    table.add_column("Win rate", justify="right")
+    for title in ("Win rate", "Corrected", "Order flips"):
+        table.add_column(title, justify="right")
     for win in win_rows(summary):
         names = (Text(win.row[key]) for key in ("a", "b", "judge"))
         table.add_row(*names, *_win_cells(win))
@@ -48,7 +52,8 @@ def terminal_wins(summary: Mapping[str, Any]) -> "Table":
 
 
 def _win_cells(win: WinRow) -> list[str]:
-    return [_rate(win.rate)]
+    flips = "–" if win.flips is None else WIN_RATE.write(win.flips)
+    return [_rate(win.rate), _rate(win.corrected), flips]
 
 
 def _rate(found: Estimate | None) -> str:

@@ -76,6 +76,8 @@ class WinRow:
     corrected: Estimate | None
     level: Estimate | None
     """At equal length of the two answers."""
+    flips: float | None
+    """Share of its verdicts in which the judge changed its mind with the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ def win_rows(summary: Mapping[str, Any]) -> list[WinRow]:
             rate,
             read_estimate(row.get("corrected")),
             read_estimate(row.get("length_controlled"), "rate"),
+            row.get("flip_rate"),
         )
         for row in summary.get("win_rates", ())
         if row["judge"] in admitted and (rate := read_estimate(row, "rate"))
