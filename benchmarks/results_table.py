@@ -23,6 +23,7 @@ Row = dict[str, Any]
 COLUMNS = {
     "reference_nll": ("reference NLL ↓", 2, 1.0),
     "preference_accuracy": ("preference accuracy ↑", 0, 100.0),
+    "preference_margin": ("preference margin ↑", 2, 1.0),
     "rouge_l": ("ROUGE-L ↑", 2, 1.0),
     "embedding_similarity": ("similarity ↑", 2, 1.0),
     "grounding_gain": ("grounding gain ↑", 2, 1.0),

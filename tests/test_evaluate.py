@@ -111,7 +111,7 @@ def test_every_system_has_every_metric_with_its_interval(summary):
         for metric, cell in metrics.items():
             assert set(cell) == {"value", "low", "high", "n"}
             assert cell["low"] <= cell["value"] <= cell["high"]
-            assert cell["n"] == (COUNT if metric == "preference_accuracy" else 2 * COUNT)
+            assert cell["n"] == (COUNT if metric.startswith("preference_") else 2 * COUNT)
 
 
 def test_the_aligned_system_comes_out_better_and_intervals_do_not_touch(summary):
@@ -294,6 +294,7 @@ def test_an_engine_without_likelihoods_has_the_other_metrics_and_it_is_said():
     assert set(summary["systems"]["cloud"]) == set(METRICS) - {
         "reference_nll",
         "preference_accuracy",
+        "preference_margin",
     }
     assert summary["notes"] == {
         "base+rag": "It reads the rule.",

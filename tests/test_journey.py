@@ -30,6 +30,7 @@ SYSTEMS = ["base", "base+rag", "document-lm", "sft", "dpo", "sft+dpo", "sft+dpo+
 METRICS = {
     "reference_nll",
     "preference_accuracy",
+    "preference_margin",
     "rouge_l",
     "embedding_similarity",
     "grounding_gain",

@@ -81,7 +81,11 @@ def test_reference_and_contrast_are_scored_in_the_chat_form_after_the_context():
     found, dropped = reference_likelihoods(
         System(name="rag", engine=engine), probes, {"p3": "Always say so.\n\n"}, NoProgress()
     )
-    assert likelihood_values(found["p1"]) == {"reference_nll": 0.5, "preference_accuracy": 1.0}
+    assert likelihood_values(found["p1"]) == {
+        "reference_nll": 0.5,
+        "preference_accuracy": 1.0,
+        "preference_margin": 2.5,
+    }
     assert likelihood_values(found["p2"]) == {}
     assert likelihood_values(found["p3"]) == {"reference_nll": 0.5}
     assert [(drop.record_id, drop.reason) for drop in dropped] == [("p2", "no score")]
@@ -92,9 +96,10 @@ def test_reference_and_contrast_are_scored_in_the_chat_form_after_the_context():
 
 
 @pytest.mark.parametrize(
-    ("contrast", "accuracy"), [("gamma delta eps", 0.5), ("gamma report", 0.0), ("gamma", 0.5)]
+    ("contrast", "accuracy", "margin"),
+    [("gamma delta eps", 0.5, 0.0), ("gamma report", 0.0, -1.25), ("gamma", 0.5, 0.0)],
 )
-def test_preference_is_by_the_mean_a_token(contrast, accuracy):
+def test_preference_is_by_the_mean_a_token(contrast, accuracy, margin):
     engine = FakeEngine("student")
     engine.favourites = {"report"}
     found, _ = reference_likelihoods(
@@ -103,7 +108,8 @@ def test_preference_is_by_the_mean_a_token(contrast, accuracy):
         {},
         NoProgress(),
     )
-    assert likelihood_values(found["p"])["preference_accuracy"] == accuracy
+    values = likelihood_values(found["p"])
+    assert (values["preference_accuracy"], values["preference_margin"]) == (accuracy, margin)
 
 
 def test_grounding_gain_is_what_the_passage_adds():

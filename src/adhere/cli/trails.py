@@ -197,7 +197,8 @@ def _measured(values: dict[str, float]) -> str:
         said.append(f"finds the reference at {values['reference_nll']:.2f} nats a token")
     if "preference_accuracy" in values:
         preferred = {1.0: "prefers it to the contrast", 0.0: "prefers the contrast"}
-        said.append(preferred.get(values["preference_accuracy"], "prefers neither"))
+        by = f" by {values['preference_margin']:+.2f}" if "preference_margin" in values else ""
+        said.append(preferred.get(values["preference_accuracy"], "prefers neither") + by)
     if "accuracy" in values:
         said.append(
             f"finds the good likelier than the bad in {values['accuracy']:.0%} of the pairings, "

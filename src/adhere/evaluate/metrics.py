@@ -14,6 +14,7 @@ from adhere.text import words
 METRICS = (
     "reference_nll",
     "preference_accuracy",
+    "preference_margin",
     "rouge_l",
     "embedding_similarity",
     "grounding_gain",
@@ -36,6 +37,8 @@ class ProbeScore:
     `reference_nll`: mean negative log-likelihood a token of the reference, nats.
     `preference_accuracy`: 1 if the reference is likelier a token than the contrast,
     0.5 for a tie, 0 if not; only of probes with a contrast.
+    `preference_margin`: by how many nats a token the reference is likelier than the
+    contrast; only of probes with a contrast.
     `rouge_l`: ROUGE-L F1 of the answer against the reference (Lin 2004).
     `embedding_similarity`: cosine of answer and reference.
     `grounding_gain`: see `Grounding`, nats a token.
@@ -54,6 +57,7 @@ def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
     return {
         "reference_nll": likelihood,
         "preference_accuracy": likelihood,
+        "preference_margin": likelihood,
         "rouge_l": {"library": "rouge-score", "version": version("rouge-score")},
         "embedding_similarity": {
             "library": embeddings,
@@ -101,14 +105,18 @@ def embedding_similarity(pairs: Sequence[tuple[str, str]], embed: Embed) -> list
 
 
 def likelihood_values(likelihood: ReferenceLikelihood) -> dict[str, float]:
-    """`reference_nll` and `preference_accuracy`, as far as they are known."""
+    """`reference_nll`, and with a contrast the preference, as far as they are known."""
     reference, contrast = likelihood.reference, likelihood.contrast
     if reference is None:
         return {}
     if contrast is None:
         return {"reference_nll": -reference}
     preferred = 0.5 if reference == contrast else float(reference > contrast)
-    return {"reference_nll": -reference, "preference_accuracy": preferred}
+    return {
+        "reference_nll": -reference,
+        "preference_accuracy": preferred,
+        "preference_margin": reference - contrast,
+    }
 
 
 def answer_values(

@@ -109,6 +109,13 @@ METRICS = (
         unit="per cent",
     ),
     Metric(
+        "preference_margin",
+        "Preference margin",
+        "higher",
+        "by how much the faithful answer is likelier to the system than the unfaithful one, in "
+        "nats a token",
+    ),
+    Metric(
         "reference_nll",
         "Reference NLL",
         "lower",

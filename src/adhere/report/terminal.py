@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_ASIDE = frozenset({"preference_margin", "length"})
+
+
 def terminal_table(summary: Mapping[str, Any]) -> "Table":
     """Systems by metrics with their intervals; the best is bold where clear of base's.
 
-    It fits 80 columns; the answers' length is left to the report.
+    It fits 80 columns; the preference margin and the answers' length are left to the report.
     """
     from rich import box
     from rich.table import Table
@@ -21,7 +24,7 @@ def terminal_table(summary: Mapping[str, Any]) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
     table.add_column("")
-    metrics = [metric for metric in measured_metrics(summary) if metric.key != "length"]
+    metrics = [metric for metric in measured_metrics(summary) if metric.key not in _ASIDE]
     for metric in metrics:
         table.add_column(f"{metric.label} {metric.arrow}".strip(), justify="right")
     for system, cells in system_rows(summary):
