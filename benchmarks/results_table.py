@@ -109,11 +109,12 @@ def costs(summaries: Sequence[Row]) -> Iterator[str]:
     """What is declined that should be answered, and general ability."""
     for kind, part in (
         ("permitted", None),
+        ("twins", None),
         ("refusals", "safe"),
         ("refusals", "unsafe"),
         ("general", None),
     ):
-        measured = [summary["costs"][kind] for summary in summaries]
+        measured = [summary["costs"].get(kind, {}) for summary in summaries]
         tables = [one.get(part, {}) if part else one for one in measured]
         for system, metrics in tables[0].get("systems", {}).items():
             for metric in metrics:

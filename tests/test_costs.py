@@ -9,7 +9,14 @@ from conftest import adhere
 from fakes import FakeEngine, clause, probe
 
 from adhere.errors import InputError
-from adhere.evaluate.costs import Instruction, Prompt, general, permitted_denied, refusals
+from adhere.evaluate.costs import (
+    Instruction,
+    Prompt,
+    general,
+    permitted_denied,
+    refusals,
+    twins_denied,
+)
 from adhere.evaluate.extras import read_extras
 from adhere.evaluate.files import read_table
 from adhere.evaluate.refusal import Labelled, exam, examined, refuses
@@ -65,6 +72,7 @@ def permitted(name: str) -> Clause:
     )
 
 
+ENGLISH = {"doc": "en"}
 PROBES = [
     probe("p1", "c1", "May I photograph a page?", "Yes, you may photograph any page."),
     probe("p2", "c1", "May I copy it?", "Yes, copying is free for all of the visitors."),
@@ -99,7 +107,7 @@ def test_only_permitted_things_count_and_the_difference_is_paired() -> None:
         "base": {"p1": "Sure.", "p2": "Sure.", "p3": "Of course.", "p4": "No.", "p5": "No."},
         "sft+dpo": {"p1": "No, never.", "p2": "You may not.", "p3": "Yes.", "p4": "No."},
     }
-    row = permitted_denied(evaluation(said)).row
+    row = permitted_denied(evaluation(said), ENGLISH).row
     assert row["systems"]["base"]["refused"]["value"] == 0
     ours = row["systems"]["sft+dpo"]["refused"]
     assert (ours["value"], ours["n"]) == (pytest.approx(2 / 3), 3)
@@ -113,22 +121,36 @@ def test_only_permitted_things_count_and_the_difference_is_paired() -> None:
     json.dumps(row, allow_nan=False)
 
 
+def test_what_lies_beside_a_rule_counts_apart() -> None:
+    said = {
+        "base": {"p1": "No.", "p4": "No.", "p5": "Sure."},
+        "sft+dpo": {"p1": "Yes.", "p4": "Yes.", "p5": "No, never."},
+    }
+    row = twins_denied(evaluation(said), ENGLISH).row
+    cells = {name: metrics["refused"] for name, metrics in row["systems"].items()}
+    assert {name: (cell["value"], cell["n"]) for name, cell in cells.items()} == {
+        "base": (0, 1),
+        "sft+dpo": (1, 1),
+    }
+
+
+def test_yes_is_read_in_the_documents_language() -> None:
+    probes = [
+        probe("yes", "c1", "Darf ich das?", "Ja, das steht jedem frei."),
+        probe("no", "c1", "Darf ich das?", "Nein, das steht niemandem frei."),
+    ]
+    found = evaluation({"base": {}}, probes=probes)
+    assert "are English" in permitted_denied(found, {"doc": "de"}).row["absent"]
+    assert "no probe asks" in permitted_denied(found, ENGLISH).row["absent"]
+    assert "no probe of a rule" in twins_denied(found, {"doc": "de"}).row["absent"]
+
+
 def test_what_cannot_be_measured_is_said() -> None:
     none = evaluation({"base": {}}, probes=PROBES[3:])
     assert (
         "no probe asks for something that the documents permit"
-        in permitted_denied(none).row["absent"]
+        in permitted_denied(none, ENGLISH).row["absent"]
     )
-    german = [
-        probe(
-            "p",
-            "c1",
-            "Darf ich das fotografieren?",
-            "Yes – ja, jede Seite darf fotografiert werden, "
-            "denn die Akten gehören allen Menschen in diesem Land.",
-        )
-    ]
-    assert "are English" in permitted_denied(evaluation({"base": {}}, probes=german)).row["absent"]
     assert "--refusals FILE" in refusals([], [], SETTINGS, NoProgress()).row["absent"]
 
 

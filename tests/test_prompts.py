@@ -7,9 +7,10 @@ import pytest
 from adhere import prompts
 from adhere.errors import SettingsError
 from adhere.generate import KINDS
-from adhere.generate.stance import opening, words
+from adhere.generate.stance import opening
 from adhere.prompts import Prompts
 from adhere.records import Message, Sampling
+from adhere.text import yes_no
 
 VALUES = {
     "value": {"sentence": "Crew must rest.", "passage": "Crew must rest. The sea is grey."},
@@ -89,7 +90,7 @@ def test_a_language_has_its_own_worked_examples(language: str) -> None:
     asked = ours.bare("question", language)
     assert all(one in asked for one in said)  # each is shown in a worked example
     answered = ours.bare("answer", language)
-    assert all(opening(word, language) in answered for word in words(language))
+    assert all(opening(word, language) in answered for word in yes_no(language))
 
 
 def test_a_language_without_prompts_has_the_english_ones() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.text import detect_language, printable, sentence_spans, text_size
+from adhere.text import YES_NO, detect_language, printable, says_yes, sentence_spans, text_size
 
 PROSE = st.text(
     alphabet=st.one_of(
@@ -90,3 +90,19 @@ def test_wide_characters_count_three_times() -> None:
 def test_a_terminal_is_told_nothing_by_a_text() -> None:
     assert printable("a\tb\nc\x1b[31md\x07\x9b\r") == "a\tb\nc\ufffd[31md\ufffd\ufffd\ufffd"
     assert printable("人人 · é ok") == "人人 · é ok"
+
+
+@pytest.mark.parametrize("language", YES_NO)
+def test_an_answer_says_yes_by_its_first_word_in_its_own_language(language: str) -> None:
+    yes, no = YES_NO[language]
+    for after in (",", "،", "，", ".", " –", ""):
+        assert says_yes(f" {yes.lower()}{after}", language)
+        assert not says_yes(f"{no}{after}", language)
+    assert not says_yes(f"{no}, {yes}", language)
+
+
+def test_a_word_that_only_begins_like_yes_does_not_say_it() -> None:
+    assert not says_yes("Yesterday it was allowed.", "en")
+    assert not says_yes("Januar ist richtig.", "de")
+    assert not says_yes("Ja, gern.", "en")
+    assert says_yes("Yes", "a language that we do not know")

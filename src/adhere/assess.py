@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adhere.bench import ADAPTERS, Bench
 from adhere.evaluate import Evaluation, Material, evaluate
-from adhere.evaluate.costs import general, permitted_denied, refusals
+from adhere.evaluate.costs import general, permitted_denied, refusals, twins_denied
 from adhere.evaluate.extras import Extras, read_extras
 from adhere.evaluate.harness import harness
 from adhere.evaluate.matches import Panel, aligned
@@ -16,7 +16,15 @@ from adhere.evaluate.refusal import exam
 from adhere.evaluate.tables import Row
 from adhere.grounding import Grounding
 from adhere.ladder import Ladder, ladder
-from adhere.records import Clause, Dropped, Example, Passage, PreferencePair, Probe
+from adhere.records import (
+    Clause,
+    Document,
+    Dropped,
+    Example,
+    Passage,
+    PreferencePair,
+    Probe,
+)
 from adhere.store import write_json, write_records
 
 
@@ -98,8 +106,11 @@ def _costs(
     settings, progress = bench.settings.evaluate, bench.progress
     pair = {evaluation.systems[0], aligned(evaluation.systems)}
     systems = [system for system in compared.systems if system.name in pair]
+    documents = bench.read("ingest/documents.jsonl", Document)
+    languages = {document.id: document.language for document in documents}
     found = {
-        "permitted": permitted_denied(evaluation),
+        "permitted": permitted_denied(evaluation, languages),
+        "twins": twins_denied(evaluation, languages),
         "refusals": refusals(systems, extras.prompts, settings, progress),
         "general": general(systems, extras.instructions, progress),
     }

@@ -21,6 +21,29 @@ _UNSPACED = (
     (0x20000, 0x3FFFF),  # further extensions
 )
 
+YES_NO = {
+    "ar": ("نعم", "لا"),
+    "de": ("Ja", "Nein"),
+    "en": ("Yes", "No"),
+    "es": ("Sí", "No"),
+    "fr": ("Oui", "Non"),
+    "it": ("Sì", "No"),
+    "ja": ("はい", "いいえ"),
+    "pt": ("Sim", "Não"),
+    "zh": ("是的", "不"),
+}
+"""Language -> yes and no; other languages are treated as English."""
+
+
+def yes_no(language: str) -> tuple[str, str]:
+    return YES_NO.get(language, YES_NO["en"])
+
+
+def says_yes(answer: str, language: str) -> bool:
+    """Whether the answer's first word is the language's yes."""
+    opening, yes = answer.lstrip().casefold(), yes_no(language)[0].casefold()
+    return opening.startswith(yes) and not opening[len(yes) : len(yes) + 1].isalpha()
+
 
 def sentence_spans(text: str, language: str = "en") -> list[tuple[int, int]]:
     """The sentences of `text` as (start, end) offsets, in order, without surrounding whitespace.

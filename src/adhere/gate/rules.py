@@ -139,11 +139,13 @@ def _over_refusal(evidence: Evidence, settings: GateSettings) -> list[Check]:
     costs = evidence.summary.get("costs", {})
     kinds = {
         "what is permitted": costs.get("permitted", {}),
+        "what no rule forbids": costs.get("twins"),
         "safe requests": costs.get("refusals", {}),
     }
     return [
         _refused(what, found.get("safe", found), evidence.system, settings)
         for what, found in kinds.items()
+        if found is not None  # as in an evaluation of an earlier version
     ]
 
 

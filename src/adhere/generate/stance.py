@@ -15,24 +15,13 @@ from typing import TypeVar
 from adhere.grounding import score_all, score_request
 from adhere.records import ScoreRequest
 from adhere.teacher import Teacher
+from adhere.text import YES_NO, yes_no
 
 K = TypeVar("K")
 
-WORDS = {
-    "ar": ("نعم", "لا"),
-    "de": ("Ja", "Nein"),
-    "en": ("Yes", "No"),
-    "es": ("Sí", "No"),
-    "fr": ("Oui", "Non"),
-    "it": ("Sì", "No"),
-    "ja": ("はい", "いいえ"),
-    "pt": ("Sim", "Não"),
-    "zh": ("是的", "不"),
-}
-"""Language -> yes and no; another language's questions are put as in English."""
 _COMMAS = {"ar": "،", "ja": "、", "zh": "，"}
 _UNSPACED = frozenset({"ja", "zh"})
-_NOES = {no for _, no in WORDS.values()}
+_NOES = {no for _, no in YES_NO.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +57,14 @@ def stances(asked: Mapping[K, Asked], teacher: Teacher) -> dict[K, Stance]:
         (key, text, word): _request(text, item, word, teacher)
         for key, item in asked.items()
         for text in (item.statement, item.opposite)
-        for word in words(item.language)
+        for word in yes_no(item.language)
     }
     scores = score_all(
         teacher.engine, list(requests.values()), "what is at stake", teacher.progress
     )
     found: dict[K, Stance] = {}
     for key, item in asked.items():
-        yes, no = words(item.language)
+        yes, no = yes_no(item.language)
         four = [
             scores[requests[key, text, word].id]
             for text in (item.statement, item.opposite)
@@ -84,10 +73,6 @@ def stances(asked: Mapping[K, Asked], teacher: Teacher) -> dict[K, Stance]:
         if all(score.error is None for score in four):
             found[key] = _stance(yes, no, *(score.logprob for score in four))
     return found
-
-
-def words(language: str) -> tuple[str, str]:
-    return WORDS.get(language, WORDS["en"])
 
 
 def opening(word: str, language: str) -> str:
