@@ -11,7 +11,9 @@ from adhere.errors import EngineError, InputError, NoLikelihoodError
 from adhere.evaluate import METRICS, Evaluation, Material, ProbeScore, System, evaluate
 from adhere.evaluate.coverage import clause_evidence, clause_result
 from adhere.evaluate.matches import aligned, matches
+from adhere.evaluate.pooled import clause_gains
 from adhere.evaluate.reading import ReadOwn
+from adhere.evaluate.statistics import holm
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
 from adhere.records import Verdict
@@ -254,6 +256,15 @@ def test_each_clause_has_a_row_and_a_result(summary):
     )
     assert (rows["unprobed"]["result"], rows["unprobed"]["examples"]) == ("untested", 0)
     assert {"document", "statement", "polarity", "stance"} <= set(row)
+
+
+def test_a_clauses_gain_has_a_p_that_is_corrected_over_the_clauses(found, summary):
+    gains = clause_gains(found.probes, found.scores, "base", "sft+dpo")
+    adjusted = holm([gain.p_differs() for gain in gains.values()])
+    assert {row["id"]: row["p_holm"] for row in summary["clauses"] if "p_holm" in row} == dict(
+        zip(gains, adjusted, strict=True)
+    )
+    assert len(gains) > 1
 
 
 def test_the_same_run_gives_the_same_summary(summary):

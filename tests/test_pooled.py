@@ -32,6 +32,17 @@ def test_an_error_of_nothing_is_certain() -> None:
     assert (found.p_above(0.9), found.p_above(1.0), found.p_above(1.1)) == (0.0, 1.0, 1.0)
 
 
+def test_the_two_sided_p_agrees_with_the_interval() -> None:
+    found = pooled_means({"a": [1.0, 3.0], "b": [5.0, 5.0], "c": [4.0], "d": [0.0, 0.0]})
+    for mean in found.values():
+        low, high = mean.interval()
+        assert (mean.p_differs() < 0.05) == (low > 0 or high < 0)
+        larger = max(mean.p_above(0), 1 - mean.p_above(0))
+        assert mean.p_differs() == pytest.approx(2 * (1 - larger))
+    assert pooled_means({"a": [0.0, 0.0]})["a"].p_differs() == 1
+    assert pooled_means({"a": [1.0, 1.0]})["a"].p_differs() == 0
+
+
 def test_intervals_hold_the_truth_as_often_as_they_promise() -> None:
     random, held, runs = Random(3), 0, 400
     for _ in range(runs):

@@ -437,10 +437,10 @@ def test_a_clause_shows_whom_it_binds_why_and_but_when(data: ReportData, tmp_pat
 
 def test_a_clause_shows_its_gain_with_its_interval(data: ReportData, tmp_path: Path) -> None:
     entries = [dict(entry) for entry in data.summary["clauses"]]
-    entries[0] |= {"gain": 0.612, "low": -0.1, "high": 1.3}
+    entries[0] |= {"gain": 0.612, "low": -0.1, "high": 1.3, "p_holm": 0.0314}
     page = written(replace(data, summary={**data.summary, "clauses": entries}), tmp_path)
     cells = words_of(page, f"#clause-{entries[0]['id']} td small")
-    assert cells == "gain 0.61 (−0.10 to 1.30)"
+    assert cells == "gain 0.61 (−0.10 to 1.30), p = 0.031"
     assert not page.select(f"#clause-{entries[1]['id']} td small")
 
 

@@ -107,7 +107,8 @@ def _result(trail: ClauseTrail) -> "Iterator[RenderableType]":
         yield _line("because", str(found["evidence"]))
     if "gain" in found:
         interval = f"{found['gain']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f})"
-        yield _line("gain", f"{interval} nats a token over base")
+        p = f", p = {found['p_holm']:.3f} (Holm)" if "p_holm" in found else ""
+        yield _line("gain", f"{interval} nats a token over base{p}")
 
 
 def _clause_in_short(trail: ClauseTrail) -> "Iterator[RenderableType]":

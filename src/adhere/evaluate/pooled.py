@@ -33,6 +33,14 @@ class PooledMean:
             return float(self.mean <= bound)
         return float(t.sf((self.mean - bound) / self.error, self.freedom))
 
+    def p_differs(self) -> float:
+        """Two-sided: small where the true mean is not 0."""
+        from scipy.stats import t
+
+        if self.error == 0:
+            return float(self.mean == 0)
+        return float(2 * t.sf(abs(self.mean) / self.error, self.freedom))
+
 
 def pooled_means(groups: Mapping[str, Sequence[float]]) -> dict[str, PooledMean]:
     """The mean of each group, with the spread within groups pooled over all of them.

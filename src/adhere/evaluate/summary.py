@@ -10,7 +10,7 @@ from adhere.evaluate.exam import ExamResult, Sorted
 from adhere.evaluate.matches import aligned
 from adhere.evaluate.metrics import METRICS, RATES, ProbeScore
 from adhere.evaluate.pooled import PooledMean, clause_gains
-from adhere.evaluate.statistics import rate_interval
+from adhere.evaluate.statistics import holm, rate_interval
 from adhere.evaluate.tables import Row, Table
 from adhere.evaluate.wins import win_rates
 from adhere.records import Answer, Clause, Dropped, Probe, Verdict
@@ -53,8 +53,9 @@ class Evaluation:
           system that is ahead in it.
         - `judges`: their exams; `withheld` says in words why a judge has no win rates.
         - `agreement`: of the judges that have verdicts.
-        - `clauses`: one row a clause; `result` as defined by `clause_result`. `gain`, `low`
-          and `high`, where known: `clause_gains` of the last system over base.
+        - `clauses`: one row a clause; `result` as defined by `clause_result`. `gain`, `low`,
+          `high` and `p_holm` (Holm over the clauses, two-sided), where known: `clause_gains`
+          of the last system over base.
         """
         clause_of = {probe.id: probe.clause for probe in self.probes}
         table = Table.of(
@@ -118,7 +119,7 @@ def _clauses(evaluation: Evaluation) -> list[Row]:
     probes: dict[str, list[Probe]] = defaultdict(list)
     for probe in evaluation.probes:
         probes[probe.clause].append(probe)
-    gains = clause_gains(evaluation.probes, evaluation.scores, base, last)
+    gains = _gains(clause_gains(evaluation.probes, evaluation.scores, base, last))
     rows: list[Row] = []
     for clause in evaluation.clauses:
         own = probes[clause.id]
@@ -138,17 +139,20 @@ def _clauses(evaluation: Evaluation) -> list[Row]:
                 "probes": len(own),
                 "result": clause_result(before, after),
                 "evidence": clause_evidence(before, after, base, last),
-                **_gain(gains.get(clause.id)),
+                **gains.get(clause.id, {}),
             }
         )
     return rows
 
 
-def _gain(found: PooledMean | None) -> Row:
-    if found is None:
-        return {}
-    low, high = found.interval()
-    return {"gain": found.mean, "low": low, "high": high}
+def _gains(found: Mapping[str, PooledMean]) -> dict[str, Row]:
+    """Clause id -> its gain over base, with its interval and p after Holm's correction."""
+    adjusted = holm([mean.p_differs() for mean in found.values()])
+    rows: dict[str, Row] = {}
+    for (clause, mean), p_holm in zip(found.items(), adjusted, strict=True):
+        low, high = mean.interval()
+        rows[clause] = {"gain": mean.mean, "low": low, "high": high, "p_holm": p_holm}
+    return rows
 
 
 _NOTHING: Values = {}

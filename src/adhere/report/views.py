@@ -107,6 +107,8 @@ class ClauseRow:
     evidence: str
     gain: Estimate | None
     """Nats a token by which the references became likelier, with the clause's interval."""
+    p_holm: float | None
+    """That there is no gain or loss, corrected over all clauses."""
     untested: str
     """Why no probe was kept; empty for a clause that has one."""
 
@@ -244,6 +246,7 @@ def _clause_row(
         look=RESULTS.get(result, Result("•", "mixed", "")),
         evidence=found.get("evidence", ""),
         gain=read_estimate(found, "gain") if "gain" in found else None,
+        p_holm=found.get("p_holm"),
         untested="" if probes else _why_untested(reasons),
     )
 
