@@ -136,9 +136,63 @@ def test_the_reason_is_asked_only_of_a_clause_that_gives_one(
     assert purposes == others
 
 
-def test_the_reason_has_its_turn() -> None:
-    clauses = [replace(clause(name, "p"), rationale="because") for name in "abcdefgh"]
-    assert {one.kind for one in plan(clauses, GenerateSettings())} == set(KINDS)
+def test_every_kind_has_its_turn_where_a_clause_gives_cause_for_it() -> None:
+    text = "No one may row alone, unless the coach agrees; tell the coach before."
+    clauses = [
+        replace(
+            clause(name, "p"),
+            statement=text,
+            rationale="because",
+            exceptions=("unless the coach agrees",),
+        )
+        for name in "abcdefghijkl"
+    ]
+    drawn = plan(clauses, GenerateSettings(), unturned={"a"})
+    assert {one.kind for one in drawn} == set(KINDS)
+    plain = plan([clause(name, "p") for name in "abcdefgh"], GenerateSettings())
+    assert not {one.kind for one in plain} & {"exception", "whom", "case", "reason"}
+
+
+@given(names=NAMES, settings=COUNTS)
+def test_a_clause_that_cannot_be_turned_round_is_tested_and_asked_open_questions(
+    names: list[str], settings: GenerateSettings
+) -> None:
+    clauses = [clause(name, "p") for name in names]
+    for one in clauses:
+        drawn = plan([one], settings, unturned={one.id})
+        assert {situation.use for situation in drawn} == {"probe", "example"}
+        assert {situation.kind for situation in drawn} == {"rule", "case"}
+        tested, trained = (
+            {situation.kind for situation in drawn if situation.use == use}
+            for use in ("probe", "example")
+        )
+        assert not tested & trained
+
+
+@given(names=NAMES, settings=COUNTS)
+def test_what_a_prohibition_permits_is_always_trained(
+    names: list[str], settings: GenerateSettings
+) -> None:
+    clauses = [replace(clause(name, "p"), polarity="forbidden") for name in names]
+    for one in clauses:
+        uses = {drawn.use for drawn in plan([one], settings) if drawn.kind == "permission"}
+        assert "probe" not in uses
+        if settings.pairs > 1:
+            assert "pair" in uses
+
+
+def test_a_case_of_the_exception_turns_on_the_exception() -> None:
+    excepted = replace(
+        RULE,
+        statement="No one may row alone, unless the coach agrees.",
+        exceptions=("unless the coach agrees",),
+    )
+    situation = Situation(excepted, "exception", "pair", 0)
+    assert SOURCE.contrary(situation) == "No one may row alone."
+    assert SOURCE.contrary(replace(situation, kind="pressure")) == "Crew need not rest."
+    assert SOURCE.asked(situation, "May I?").opposite == "No one may row alone."
+    with pytest.raises(ValueError, match="no contrary"):
+        SOURCE.asked(Situation(RULE, "exception", "pair", 0), "May I?")
 
 
 def test_another_seed_is_another_plan() -> None:
@@ -297,6 +351,20 @@ def test_a_clause_that_comes_back_unchanged_has_no_opposite() -> None:
     assert [drop.reason for drop in dropped] == ["opposite does not differ"]
 
 
+def test_a_clause_that_came_back_unchanged_is_sampled_again() -> None:
+    class Late(FakeEngine):
+        def complete(self, requests):
+            for request in requests:
+                late = request.sampling.temperature > 0 and request.sampling.seed == 2
+                text = "Crew need not rest." if late else "Crew must rest."
+                yield Completion(id=request.id, text=text)
+
+    late = Teacher(Late("teacher", good_reply), Prompts(), NoProgress())
+    opposites, dropped = turn_round([RULE], {RULE.document: "en"}, late)
+    assert opposites == {"rest": "Crew need not rest."}
+    assert not dropped
+
+
 @pytest.mark.parametrize(
     ("text", "finish", "most", "expected"),
     [
@@ -364,12 +432,12 @@ def question(text: str, kind: str = "temptation") -> Question:
 
 def test_what_the_clause_decides_is_at_stake() -> None:
     questions = [question("May I rest?"), question("Is there cheese?"), question("Why?", "reason")]
-    kept, dropped = at_stake(questions, SOURCE, teacher(good_reply), GenerateSettings())
+    kept, others = at_stake(questions, SOURCE, teacher(good_reply), GenerateSettings())
     assert [one.text for one in kept] == ["May I rest?", "Why?"]
     assert kept[0].stance == Stance("Yes", "No", leaning=1.5, turn=3.0)
     assert kept[1].stance is None
-    assert [(drop.reason, drop.detail) for drop in dropped] == [
-        ("not at stake", "0.0: Is there cheese?")
+    assert [(one.text, one.stance and one.stance.turn) for one in others] == [
+        ("Is there cheese?", 0.0)
     ]
 
 
@@ -388,11 +456,9 @@ def test_a_question_that_cannot_be_scored_is_dropped_by_name() -> None:
     engine = FakeEngine("teacher", good_reply)
     engine.unscorable = "yes"
     asking = Teacher(engine, Prompts(), NoProgress())
-    kept, dropped = at_stake([question("May I rest?")], SOURCE, asking, GenerateSettings())
+    kept, [other] = at_stake([question("May I rest?")], SOURCE, asking, GenerateSettings())
     assert not kept
-    assert [(drop.reason, drop.detail) for drop in dropped] == [
-        ("could not be scored", "May I rest?")
-    ]
+    assert (other.text, other.stance) == ("May I rest?", None)
 
 
 def test_a_leaning_that_turns_but_stays_on_the_other_side_is_not_at_stake() -> None:
@@ -404,9 +470,11 @@ def test_a_leaning_that_turns_but_stays_on_the_other_side_is_not_at_stake() -> N
                 yield Score(id=request.id, logprob=-0.1 if no else less - 5.0, tokens=1)
 
     asking = Teacher(Stubborn("teacher", good_reply), Prompts(), NoProgress())
-    kept, [drop] = at_stake([question("May I rest?")], SOURCE, asking, GenerateSettings())
+    kept, [other] = at_stake([question("May I rest?")], SOURCE, asking, GenerateSettings())
     assert not kept
-    assert (drop.reason, drop.detail) == ("not at stake", "2.0: May I rest?")
+    assert other.stance is not None
+    assert other.stance.turn == pytest.approx(2.0)
+    assert other.stance.leaning < 0
 
 
 def test_a_wrong_that_the_clause_calls_one_needs_less_of_a_turn() -> None:
@@ -419,11 +487,62 @@ def test_a_wrong_that_the_clause_calls_one_needs_less_of_a_turn() -> None:
     asking = Teacher(Slight("teacher", good_reply), Prompts(), NoProgress())
     text = "They made me work on. Was that right?"
     asked = [question(text, WRONGS), question(text, "pressure")]
-    [kept], [drop] = at_stake(asked, SOURCE, asking, GenerateSettings())
+    [kept], [other] = at_stake(asked, SOURCE, asking, GenerateSettings())
     assert kept.situation.kind == WRONGS
     assert kept.stance is not None
     assert kept.stance.negative
-    assert (drop.reason, drop.detail) == ("not at stake", f"0.5: {text}")
+    assert other.situation.kind == "pressure"
+    assert other.stance is not None
+    assert other.stance.turn == pytest.approx(0.5)
+
+
+class Certain(FakeEngine):
+    """Says no whatever the clause says, a little more surely where it says so too."""
+
+    sure = 2.0
+
+    def score(self, requests):
+        for request in requests:
+            opposite, no = "need not" in request.prompt, request.answer.strip() == "No"
+            lean = self.sure if no else 0.0
+            yield Score(id=request.id, logprob=lean - 9.0 + (no and not opposite) * 0.3, tokens=1)
+
+
+@pytest.mark.parametrize(("sure", "tested"), [(2.0, True), (0.1, False)])
+def test_a_clause_that_would_stay_untested_is_tested_by_its_plainest_question(
+    sure: float, tested: bool
+) -> None:
+    engine = Certain("teacher", good_reply)
+    engine.sure = sure
+    situations = plan([RULE], GenerateSettings())
+    closed = [one for one in situations if one.closed]
+    found, dropped = find_questions(
+        closed,
+        SOURCE,
+        Teacher(engine, Prompts(), NoProgress()),
+        embed,
+        GenerateSettings(attempts=2),
+    )
+    assert [one.situation.use for one in found] == (["probe"] if tested else [])
+    assert {drop.reason for drop in dropped} == {"not at stake"}
+    assert len(dropped) + len(found) == 2 * len(closed) + 2 * sum(
+        one.use == "probe" for one in closed
+    )
+
+
+def test_a_question_that_could_not_be_scored_is_dropped_by_that_name() -> None:
+    engine = FakeEngine("teacher", good_reply)
+    engine.unscorable = "yes"
+    closed = [one for one in plan([RULE], GenerateSettings()) if one.closed]
+    found, dropped = find_questions(
+        closed,
+        SOURCE,
+        Teacher(engine, Prompts(), NoProgress()),
+        embed,
+        GenerateSettings(attempts=1),
+    )
+    assert not found
+    assert {drop.reason for drop in dropped} == {"could not be scored"}
 
 
 @given(names=NAMES, settings=COUNTS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.parts import Parts, parts, says_why
+from adhere.parts import Parts, cut_out, names_contact, parts, says_why
 from adhere.records import Polarity
 
 LANGUAGES = ("en", "fr", "es", "de", "ar", "zh", "ja", "fi")
@@ -307,3 +307,45 @@ def test_a_long_sentence_takes_no_long_time(unit: str) -> None:
 )
 def test_a_sentence_that_says_why(language: str, sentence: str, why: bool) -> None:
     assert says_why(sentence, language) is why
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phrase", "left"),
+    [
+        ("No one may row, unless the coach agrees.", "unless the coach agrees", "No one may row."),
+        ("Except in a storm, no one may row.", "Except in a storm", "No one may row."),
+        ("No guest (except the captain) may row.", "except the captain", "No guest may row."),
+        (
+            "No one may, without leave, take a loan.",
+            "without leave",
+            "No one may take a loan.",
+        ),
+        ("除非有教练同意，任何人不得单独划船。", "除非有教练同意", "任何人不得单独划船。"),
+    ],
+)
+def test_a_sentence_without_its_exception(sentence: str, phrase: str, left: str) -> None:
+    assert cut_out(sentence, [phrase]) == left
+    assert cut_out(sentence, []) == sentence
+
+
+@pytest.mark.parametrize(
+    ("sentence", "says"),
+    [
+        ("Report any concern to your manager.", True),
+        ("If you are unsure, ask the Chief Legal Officer.", True),
+        ("Members who see it should contact the committee.", True),
+        ("We report our results every year.", False),
+        ("Always tell the truth.", False),
+        ("Everyone has the right to ask questions.", False),
+        ("Toute faute doit être signalée à la direction.", True),
+        ("Chacun a le droit de parler.", False),
+        ("Deberá informar al comité de ética.", True),
+        ("Wer es sieht, meldet es der Leitung.", True),
+        ("员工应向主管报告任何违规行为。", True),
+        ("人人有权享有休息。", False),
+        ("違反を見つけた者は上司に報告しなければならない。", True),
+        ("يجب إبلاغ المدير بأي مخالفة.", True),
+    ],
+)
+def test_whom_to_turn_to(sentence: str, says: bool) -> None:
+    assert names_contact(sentence) == says

@@ -18,6 +18,7 @@ VALUES = {
     "support": {"text": "Crew must rest.", "statement": "Rest is a duty."},
     "opposite": {"statement": "Crew must rest."},
     "question": {
+        "kind": "rule",
         "statement": "Crew must rest.",
         "place": "Code, Rest",
         "opening": "Someone is tempted",
@@ -41,7 +42,7 @@ VALUES = {
 }
 OPTIONAL = {
     "value": {"passage"},
-    "question": {"place"},
+    "question": {"place", "kind"},
     "situation": {"kind"},
     "rewrite": {"angle"},
     "rewrite.chat": {"angle"},

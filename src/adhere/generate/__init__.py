@@ -59,11 +59,7 @@ def generate(
     language_of = {document.id: document.language for document in documents}
     opposites, unturned = turn_round(clauses, language_of, teacher)
     source = Source.of(passages, language_of, opposites)
-    situations = [
-        situation
-        for situation in plan(clauses, settings)
-        if not situation.closed or situation.clause.id in opposites
-    ]
+    situations = plan(clauses, settings, {drop.record_id for drop in unturned})
     questions, rejected = find_questions(situations, source, teacher, embed, settings)
     answers = two_answers(questions, Writers(teacher, student, source, settings))
     rows = build_rows(questions, answers)

@@ -74,9 +74,9 @@ def _written(questions: Sequence[Question], writers: Writers) -> Answers:
         "answers",
     )
     contrary = {
-        question: _contrary(question, source)
+        question: _contrary(question, text, source)
         for question in faithful
-        if question.situation.use != "example" and question.situation.clause.id in source.opposites
+        if question.situation.use != "example" and (text := source.contrary(question.situation))
     }
     unfaithful, uncontrasted = answer(contrary, teacher, settings, "contrary answers")
     return Answers(faithful, unfaithful, unanswered + uncontrasted)
@@ -95,13 +95,14 @@ def _faithful(question: Question, source: Source) -> Basis:
     return Basis(clause.statement, language, opening(stance.word, language) if stance else "")
 
 
-def _contrary(question: Question, source: Source) -> Basis:
+def _contrary(question: Question, text: str, source: Source) -> Basis:
+    """What the unfaithful answer rests on: `text`, the clause's contrary."""
     clause, stance = question.situation.clause, question.stance
     language = source.language(clause)
     start = opening(stance.contrary, language) if stance else ""
     if question.situation.strategy == "instructed":
         return Basis(clause.statement, language, start, prompt="against")
-    return Basis(source.opposites[clause.id], language, start)
+    return Basis(text, language, start)
 
 
 def _revised(questions: Sequence[Question], writers: Writers) -> Answers:

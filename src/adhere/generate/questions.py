@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adhere.embedding import Embed
-from adhere.generate.plan import WRONGS, Situation
+from adhere.generate.plan import EXCEPTED, WRONGS, Situation, without_exceptions
 from adhere.generate.replies import drop, failed, runs, said
 from adhere.generate.stance import Asked, Stance, stances
 from adhere.records import Clause, Dropped, Passage, Request, Sampling
@@ -47,13 +47,28 @@ class Source:
         lines = [line for line in passage.text.split("\n") if line not in passage.headings]
         return " ".join(" ".join(lines).split())
 
-    def asked(self, clause: Clause, question: str) -> Asked:
-        """The question beside the clause and its opposite, for its stance."""
+    def contrary(self, situation: Situation) -> str | None:
+        """The clause turned round; where a case falls under its exception, the clause without it.
+
+        None for a clause that has neither: nothing tells what it decides.
+        """
+        if situation.kind == EXCEPTED:
+            return without_exceptions(situation.clause)
+        return self.opposites.get(situation.clause.id)
+
+    def asked(self, situation: Situation, question: str) -> Asked:
+        """The question beside the clause and its contrary, for its stance.
+
+        Raises ValueError for a clause without a contrary, of which nothing closed is asked.
+        """
+        contrary = self.contrary(situation)
+        if contrary is None:
+            raise ValueError(f"clause {situation.clause.id} has no contrary")
         return Asked(
-            statement=clause.statement,
-            opposite=self.opposites[clause.id],
+            statement=situation.clause.statement,
+            opposite=contrary,
             question=question,
-            language=self.language(clause),
+            language=self.language(situation.clause),
         )
 
     def language(self, clause: Clause) -> str:
@@ -78,9 +93,10 @@ def find_questions(
 
     Good is a whole question that is near its clause and, if it is a closed one, at
     stake: turned round, the clause gives the other answer. The probes of a clause that
-    would stay untested are tried as often again.
+    would stay untested are tried as often again, and at last the plainest one is taken.
     """
     found: list[Question] = []
+    idle: list[Question] = []
     rejected: list[Dropped] = []
     open_situations = list(situations)
     for attempt in range(2 * settings.attempts):
@@ -92,18 +108,39 @@ def find_questions(
         }
         asked, unasked = ask_questions(list(tries), source, teacher, settings)
         near, off = relevant(asked, embed, settings.min_relevance)
-        good, idle = at_stake(near, source, teacher, settings)
+        good, others = at_stake(near, source, teacher, settings)
         found += good
-        rejected += [*unasked, *off, *idle]
+        idle += others
+        rejected += [*unasked, *off]
         settled = {tries[question.situation] for question in good}
         open_situations = [one for one in open_situations if one not in settled]
-    return found, rejected
+    clear = _clearest(_untested(open_situations, found), idle)
+    rejected += [_not_at_stake(question) for question in idle if question not in clear]
+    return [*found, *clear], rejected
 
 
 def _untested(situations: Sequence[Situation], found: Sequence[Question]) -> list[Situation]:
     """The probes among the situations whose clause has no probe yet."""
     tested = {one.situation.clause.id for one in found if one.situation.use == "probe"}
     return [one for one in situations if one.use == "probe" and one.clause.id not in tested]
+
+
+def _clearest(untested: Sequence[Situation], idle: Sequence[Question]) -> list[Question]:
+    """Of each untested clause, the question whose answer is plainest, if one is plain.
+
+    Where a clause says what everybody holds ("No one shall be held in slavery"), the teacher
+    answers alike when it is turned round: little turns, and yet the answer is the clause's.
+    """
+    best: dict[str, Question] = {}
+    for question in idle:
+        clause, stance = question.situation.clause.id, question.stance
+        if question.situation.use != "probe" or not stance or not stance.plain:
+            continue
+        known = best.get(clause)
+        if not known or not known.stance or stance.leaning > known.stance.leaning:
+            best[clause] = question
+    wanted = {situation.clause.id for situation in untested}
+    return [question for clause, question in best.items() if clause in wanted]
 
 
 def ask_questions(
@@ -125,6 +162,7 @@ def ask_questions(
             language[situation],
             statement=situation.clause.statement,
             place=source.place(situation.clause),
+            kind=situation.kind,
             opening=prompts.render("situation", language[situation], kind=situation.kind),
         )
         for situation in situations
@@ -167,37 +205,39 @@ def relevant(
 
 def at_stake(
     questions: Sequence[Question], source: Source, teacher: Teacher, settings: GenerateSettings
-) -> tuple[list[Question], list[Dropped]]:
-    """Give closed questions their stance; drop those that the clause does not decide.
+) -> tuple[list[Question], list[Question]]:
+    """Closed questions with their stance: those that the clause decides, and the others.
 
     A question goes when turning the clause round moves the teacher's leaning between yes
     and no by less than the least turn of its kind, or the clause does not bring it to its
-    side. Open questions pass as they are.
+    side; one that could not be scored has no stance. Open questions are all kept.
     """
     asked = {
-        question: source.asked(question.situation.clause, question.text)
+        question: source.asked(question.situation, question.text)
         for question in questions
         if question.situation.closed
     }
     found = stances(asked, teacher)
     kept: list[Question] = []
-    dropped: list[Dropped] = []
+    others: list[Question] = []
     for question in questions:
-        stance = found.get(question)
-        clause = question.situation.clause
-        if question not in asked:
-            kept.append(question)
-        elif stance is None:
-            dropped.append(drop(clause, "could not be scored", question.text))
-        elif stance.turn < _least_turn(question, stance, settings) or stance.leaning <= 0:
-            dropped.append(drop(clause, "not at stake", f"{stance.turn:.1f}: {question.text}"))
-        else:
-            kept.append(replace(question, stance=stance))
-    return kept, dropped
+        weighed = replace(question, stance=found.get(question))
+        decided = question not in asked or _decided(weighed, settings)
+        (kept if decided else others).append(weighed)
+    return kept, others
 
 
-def _least_turn(question: Question, stance: Stance, settings: GenerateSettings) -> float:
-    """In nats; a wrong that the clause calls one needs less."""
-    if question.situation.kind == WRONGS and stance.negative:
-        return settings.min_turn_of_wrongs
-    return settings.min_turn
+def _decided(question: Question, settings: GenerateSettings) -> bool:
+    """Whether the clause decides it; a wrong that the clause calls one needs less of a turn."""
+    stance = question.stance
+    if stance is None or stance.leaning <= 0:
+        return False
+    wrong = question.situation.kind == WRONGS and stance.negative
+    return stance.turn >= (settings.min_turn_of_wrongs if wrong else settings.min_turn)
+
+
+def _not_at_stake(question: Question) -> Dropped:
+    clause, stance = question.situation.clause, question.stance
+    if stance is None:
+        return drop(clause, "could not be scored", question.text)
+    return drop(clause, "not at stake", f"{stance.turn:.1f}: {question.text}")

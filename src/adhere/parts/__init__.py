@@ -11,13 +11,13 @@ the pattern; in the others it goes on to the end of the sentence, or to where th
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from adhere.duty import MARKS
-from adhere.parts.words import SPACED, UNSPACED
+from adhere.parts.words import CONTACT, SPACED, UNSPACED
 from adhere.records import Polarity
 
 Kind = Literal["rationale", "exception"]
@@ -41,6 +41,7 @@ _COUNTED: Mapping[str, tuple[Polarity, ...]] = {
 """Where a word that may belong to the act is taken as the rule's; the others are everywhere."""
 _BREAK = re.compile(r"[;:](?=\s|$)|[；：؛()（）—]|\s(?:---?|–)\s|[,،]\s")
 _END = " .,;:。，；、؛،"
+_CONTACT = re.compile("|".join(f"(?:{words})" for words in CONTACT.values()), re.I | re.X)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,20 @@ def says_why(sentence: str, language: str) -> bool:
     """Whether a sentence plainly gives the reason of the one before it ("This is because ...")."""
     words = _words(language)
     return bool(words and words.next.match(sentence))
+
+
+def names_contact(sentence: str) -> bool:
+    """Whether a sentence says whom to tell, ask or turn to, in one of our languages."""
+    return bool(_CONTACT.search(sentence))
+
+
+def cut_out(sentence: str, phrases: Iterable[str]) -> str:
+    """A sentence without its exceptions, and without the commas or brackets that held them."""
+    for phrase in phrases:
+        sentence = sentence.replace(phrase, "\0", 1)
+    bare = re.sub(r"\(\s*\0\s*\)|[,،，、]\s*\0\s*[,،，、]|[,،，、]?\s*\0", " ", sentence)
+    bare = re.sub(r"\s+([.,;:،，、。；：])", r"\1", " ".join(bare.split())).lstrip(" ,،，、")
+    return bare[:1].upper() + bare[1:]
 
 
 def _phrases(

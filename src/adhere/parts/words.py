@@ -234,3 +234,23 @@ SPACED: Mapping[str, Mapping[str, str]] = {
     "ar": _ARABIC,
 }
 UNSPACED: Mapping[str, Mapping[str, str]] = {"zh": _CHINESE, "ja": _JAPANESE}
+
+CONTACT: Mapping[str, str] = {
+    "en": r"""\breport\w*\b[^.;:]{0,80}?\bto\ (?:the|your|their|our|his|her|an?|any|[A-Z])
+        | \b(?:contact|notify|inform|consult|alert|approach|speak\ (?:to|with)|talk\ (?:to|with)
+        |turn\ to|reach\ out\ to|escalated?\ to|go\ to|tell|ask)
+        \ (?:the|your|their|our|his|her|an?|any|one\ of)\ (?!truth|question|law\b)\w""",
+    "fr": r"""\b(?:signal|avert|préven|inform|contact|consult|adress|rapport|parl)\w*\b[^.;:]{0,60}?
+        \ (?:(?:à|au|aux|le|la|son|sa|votre|leur|notre|un|une)\ |l['’])
+        (?:responsable|supérieur|hiérarchie|direction|comité|service|référent|conseil|équipe)""",
+    "es": r"""\b(?:inform|avis|notific|contact|consult|denunci|dirig|comuni|report|habl)\w*\b
+        [^.;:]{0,60}?\ (?:al?|con|con\ el)\ (?:(?:la|los|las|el|su|un|una)\ )?
+        (?:responsable|superior|jef|direcci|comité|departamento|consejo|equipo|supervisor)""",
+    "de": r"""\b(?:meld|informier|wend|benachrichtig|kontaktier|frag|sprech)\w*\b[^.;:]{0,60}?
+        (?:Vorgesetzt|Führungskr|Abteilung|Ombuds|Leitung|Vorstand|Ausschuss|Team|Vertrauens)""",
+    "ar": r"""(?:إبلاغ|ابلاغ|[أيت]بلغ|الاتصال\ ب|إخطار|استشارة|الرجوع\ إلى)\w*""",
+    "zh": r"""向[^,，。；;]{1,20}?(?:报告|举报|汇报|反映|咨询|求助)
+        | (?:联系|告知|通知|咨询)(?:您|你|其|我们)""",
+    "ja": r"""[^、。]{1,20}?(?:に|へ)(?:報告|相談|連絡|通報|通知|問い合わせ)""",
+}
+"""Who is to be told, asked or turned to: what the question "whom do I tell?" needs."""
