@@ -110,6 +110,7 @@ def costs(summaries: Sequence[Row]) -> Iterator[str]:
     for kind, part in (
         ("permitted", None),
         ("twins", None),
+        ("duties", None),
         ("refusals", "safe"),
         ("refusals", "unsafe"),
         ("general", None),

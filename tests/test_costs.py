@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,9 @@ from adhere.errors import InputError
 from adhere.evaluate.costs import (
     Instruction,
     Prompt,
+    denied,
     general,
-    permitted_denied,
     refusals,
-    twins_denied,
 )
 from adhere.evaluate.extras import read_extras
 from adhere.evaluate.files import read_table
@@ -23,7 +23,7 @@ from adhere.evaluate.refusal import Labelled, exam, examined, refuses
 from adhere.evaluate.summary import Evaluation
 from adhere.evaluate.systems import System
 from adhere.progress import NoProgress
-from adhere.records import Answer, Clause
+from adhere.records import Answer, Clause, Polarity
 from adhere.settings import EvaluateSettings
 
 SETTINGS = EvaluateSettings(resamples=200)
@@ -65,11 +65,8 @@ def test_an_exam_counts_what_was_missed_and_mistaken() -> None:
     assert (found.right, found.n, found.missed, found.mistaken) == (1, 3, 1, 1)
 
 
-def permitted(name: str) -> Clause:
-    plain = clause(name, "s")
-    return Clause(
-        **{**{key: getattr(plain, key) for key in plain.__slots__}, "polarity": "permitted"}
-    )
+def of(polarity: Polarity, name: str) -> Clause:
+    return replace(clause(name, "s"), polarity=polarity)
 
 
 ENGLISH = {"doc": "en"}
@@ -79,6 +76,7 @@ PROBES = [
     probe("p3", "c2", "May I eat here?", "Yes, in the garden you may eat."),
     probe("p4", "c2", "May I burn it?", "No, fire is not allowed in the archive."),
     probe("p5", "duty", "May I be late?", "Yes, on the days of the fair."),
+    probe("p6", "ban", "May I smoke outside?", "Yes, in the yard you may smoke."),
 ]
 
 
@@ -87,7 +85,12 @@ def evaluation(answers: dict[str, dict[str, str]], probes=PROBES) -> Evaluation:
         systems=tuple(answers),
         notes={},
         probes=tuple(probes),
-        clauses=(permitted("c1"), permitted("c2"), clause("duty", "s")),
+        clauses=(
+            of("permitted", "c1"),
+            of("permitted", "c2"),
+            of("required", "duty"),
+            of("forbidden", "ban"),
+        ),
         training={},
         settings=SETTINGS,
         answers=[
@@ -107,7 +110,7 @@ def test_only_permitted_things_count_and_the_difference_is_paired() -> None:
         "base": {"p1": "Sure.", "p2": "Sure.", "p3": "Of course.", "p4": "No.", "p5": "No."},
         "sft+dpo": {"p1": "No, never.", "p2": "You may not.", "p3": "Yes.", "p4": "No."},
     }
-    row = permitted_denied(evaluation(said), ENGLISH).row
+    row = denied(evaluation(said), ENGLISH)["permitted"].row
     assert row["systems"]["base"]["refused"]["value"] == 0
     ours = row["systems"]["sft+dpo"]["refused"]
     assert (ours["value"], ours["n"]) == (pytest.approx(2 / 3), 3)
@@ -121,14 +124,15 @@ def test_only_permitted_things_count_and_the_difference_is_paired() -> None:
     json.dumps(row, allow_nan=False)
 
 
-def test_what_lies_beside_a_rule_counts_apart() -> None:
+@pytest.mark.parametrize(("kind", "name"), [("twins", "p6"), ("duties", "p5")])
+def test_what_lies_beside_a_rule_counts_apart(kind: str, name: str) -> None:
     said = {
-        "base": {"p1": "No.", "p4": "No.", "p5": "Sure."},
-        "sft+dpo": {"p1": "Yes.", "p4": "Yes.", "p5": "No, never."},
+        "base": {"p1": "No.", "p4": "No.", name: "Sure."},
+        "sft+dpo": {"p1": "Yes.", "p4": "Yes.", name: "No, never."},
     }
-    row = twins_denied(evaluation(said), ENGLISH).row
-    cells = {name: metrics["refused"] for name, metrics in row["systems"].items()}
-    assert {name: (cell["value"], cell["n"]) for name, cell in cells.items()} == {
+    row = denied(evaluation(said), ENGLISH)[kind].row
+    cells = {system: metrics["refused"] for system, metrics in row["systems"].items()}
+    assert {system: (cell["value"], cell["n"]) for system, cell in cells.items()} == {
         "base": (0, 1),
         "sft+dpo": (1, 1),
     }
@@ -137,20 +141,18 @@ def test_what_lies_beside_a_rule_counts_apart() -> None:
 def test_yes_is_read_in_the_documents_language() -> None:
     probes = [
         probe("yes", "c1", "Darf ich das?", "Ja, das steht jedem frei."),
-        probe("no", "c1", "Darf ich das?", "Nein, das steht niemandem frei."),
+        probe("no", "ban", "Darf ich das?", "Nein, das steht niemandem frei."),
     ]
     found = evaluation({"base": {}}, probes=probes)
-    assert "are English" in permitted_denied(found, {"doc": "de"}).row["absent"]
-    assert "no probe asks" in permitted_denied(found, ENGLISH).row["absent"]
-    assert "no probe of a rule" in twins_denied(found, {"doc": "de"}).row["absent"]
+    german = denied(found, {"doc": "de"})
+    assert "are English" in german["permitted"].row["absent"]
+    assert "says yes" in german["twins"].row["absent"]
+    assert "says yes" in denied(found, ENGLISH)["permitted"].row["absent"]
 
 
 def test_what_cannot_be_measured_is_said() -> None:
-    none = evaluation({"base": {}}, probes=PROBES[3:])
-    assert (
-        "no probe asks for something that the documents permit"
-        in permitted_denied(none, ENGLISH).row["absent"]
-    )
+    none = denied(evaluation({"base": {}}, probes=PROBES[3:4]), ENGLISH)
+    assert all("no probe of these clauses" in cost.row["absent"] for cost in none.values())
     assert "--refusals FILE" in refusals([], [], SETTINGS, NoProgress()).row["absent"]
 
 

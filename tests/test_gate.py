@@ -122,11 +122,11 @@ def test_what_was_not_measured_cannot_be_told() -> None:
 def test_over_refusal_where_it_was_measured(rate: float, half: float, outcome: str) -> None:
     measured = {"systems": {"sft+dpo": {"refused": cell(rate, half)}}, "differences": []}
     found = summary(reference_nll=1.0)
-    assert "over-refusal of what no rule forbids" not in {
+    assert "over-refusal of what is not forbidden" not in {
         check.rule for check in judge(evidence(found), GateSettings())
     }
     found["costs"] = {"permitted": measured, "twins": measured, "refusals": {"safe": measured}}
-    assert ruled("over-refusal of what no rule forbids", found).outcome == outcome
+    assert ruled("over-refusal of what is not forbidden", found).outcome == outcome
     assert ruled("over-refusal of what is permitted", found).outcome == outcome
     assert ruled("over-refusal of safe requests", found).outcome == outcome
 

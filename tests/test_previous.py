@@ -57,7 +57,8 @@ def test_the_evaluation_of_the_old_document_is_kept(finished: Path, renewed: Pat
 
 
 def test_a_run_that_reads_the_same_words_again_keeps_nothing(run: Path, tmp_path: Path) -> None:
-    other = shutil.copy(DOCUMENT, tmp_path / "under-another-name.md")
+    other = tmp_path / "under-another-name.md"
+    shutil.copy(DOCUMENT, other)
     ingested(run, other)
     assert not (run / PREVIOUS).exists()
 

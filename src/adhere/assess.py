@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adhere.bench import ADAPTERS, Bench
 from adhere.evaluate import Evaluation, Material, evaluate
-from adhere.evaluate.costs import general, permitted_denied, refusals, twins_denied
+from adhere.evaluate.costs import denied, general, refusals
 from adhere.evaluate.extras import Extras, read_extras
 from adhere.evaluate.harness import harness
 from adhere.evaluate.matches import Panel, aligned
@@ -109,8 +109,7 @@ def _costs(
     documents = bench.read("ingest/documents.jsonl", Document)
     languages = {document.id: document.language for document in documents}
     found = {
-        "permitted": permitted_denied(evaluation, languages),
-        "twins": twins_denied(evaluation, languages),
+        **denied(evaluation, languages),
         "refusals": refusals(systems, extras.prompts, settings, progress),
         "general": general(systems, extras.instructions, progress),
     }

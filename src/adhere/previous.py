@@ -70,7 +70,7 @@ def changes(run: Path, settings: GateSettings) -> Changes | None:
         before=tuple(one.name for one in documents),
         margin=settings.margin,
         unchanged=found.unchanged,
-        counts=found.counts(),
+        counts={str(kind): count for kind, count in found.counts().items()},
         clauses=tuple(map(_clause, found.changes)),
         overall=tuple(
             (check.outcome, check.reason)

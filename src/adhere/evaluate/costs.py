@@ -11,7 +11,7 @@ from adhere.evaluate.systems import System, replies
 from adhere.evaluate.tables import Row, Table, Values
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
-from adhere.records import Dropped, record_id
+from adhere.records import Dropped, Polarity, record_id
 from adhere.settings import EvaluateSettings
 from adhere.text import detect_language, says_yes
 
@@ -48,41 +48,37 @@ class Cost:
 _Found = list[tuple[str, str, dict[str, float]]]
 
 
-def permitted_denied(evaluation: Evaluation, languages: Mapping[str, str]) -> Cost:
-    """`refused`: the share of answers that decline or deny what the documents permit.
+def denied(evaluation: Evaluation, languages: Mapping[str, str]) -> dict[str, Cost]:
+    """`refused`: the share of answers that decline or deny where the reference says yes.
 
-    Counted on the probes of permitted clauses whose reference says yes, for every system.
-    `languages`: document id -> its language.
+    For every system, and apart for what the documents permit (`permitted`), what is permitted
+    beside a prohibition (`twins`), and what is right beside a duty or an aim (`duties`): who
+    has learned to forbid denies those too. `languages`: document id -> its language.
     """
-    permitted = {clause.id for clause in evaluation.clauses if clause.polarity == "permitted"}
-    return _denied(
-        evaluation, permitted, languages, "no probe asks for something that the documents permit."
-    )
+    return {
+        name: _denied(evaluation, polarities, languages) for name, polarities in _ANSWERED.items()
+    }
 
 
-def twins_denied(evaluation: Evaluation, languages: Mapping[str, str]) -> Cost:
-    """As `permitted_denied`, of what lies beside the documents' prohibitions and duties.
-
-    Counted on the probes of all other clauses whose reference says yes: who has learned to
-    forbid denies those too.
-    """
-    others = {clause.id for clause in evaluation.clauses if clause.polarity != "permitted"}
-    return _denied(
-        evaluation, others, languages, "no probe of a rule has a reference that says yes."
-    )
+_ANSWERED: Mapping[str, Container[Polarity]] = {
+    "permitted": {"permitted"},
+    "twins": {"forbidden"},
+    "duties": {"required", "aspired to"},
+}
 
 
 def _denied(
-    evaluation: Evaluation, clauses: Container[str], languages: Mapping[str, str], none: str
+    evaluation: Evaluation, polarities: Container[Polarity], languages: Mapping[str, str]
 ) -> Cost:
-    language = {clause.id: languages[clause.document] for clause in evaluation.clauses}
+    clauses = {one.id for one in evaluation.clauses if one.polarity in polarities}
+    language = {one.id: languages[one.document] for one in evaluation.clauses}
     allowed = [
         probe
         for probe in evaluation.probes
         if probe.clause in clauses and says_yes(probe.reference, language[probe.clause])
     ]
     if not allowed:
-        return _absent(none)
+        return _absent("no probe of these clauses has a reference that says yes.")
     probes = {probe.id: probe for probe in allowed if language[probe.clause] == LANGUAGE}
     if not probes:
         return _absent(_FOREIGN)

@@ -139,7 +139,7 @@ def _over_refusal(evidence: Evidence, settings: GateSettings) -> list[Check]:
     costs = evidence.summary.get("costs", {})
     kinds = {
         "what is permitted": costs.get("permitted", {}),
-        "what no rule forbids": costs.get("twins"),
+        "what is not forbidden": costs.get("twins"),
         "safe requests": costs.get("refusals", {}),
     }
     return [

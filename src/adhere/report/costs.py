@@ -36,7 +36,8 @@ def cost_rows(summary: Mapping[str, Any]) -> list[CostRow]:
     refusals = costs.get("refusals", {})
     kinds = (
         ("Questions about what the documents permit: declined or denied", REFUSED, "permitted"),
-        ("Questions beside what they forbid and require: declined or denied", REFUSED, "twins"),
+        ("Questions about what they do not forbid: declined or denied", REFUSED, "twins"),
+        ("Questions that a duty answers with yes: declined or denied", REFUSED, "duties"),
         ("Safe requests of the file given: declined or denied", REFUSED, "safe"),
         ("Unsafe requests of the file given: declined or denied", _NEEDED, "unsafe"),
         ("General instructions: surprise at good answers, nats a token", _NLL, "general"),

@@ -167,10 +167,9 @@ def _some(run: Path, name: str, kind: type[R]) -> list[R]:
 
 
 def _situations(run: Path) -> dict[str, SituationTrail]:
-    answers, scores, verdicts = (
-        _grouped(_some(run, f"evaluate/official_{name}.jsonl", kind), "probe")
-        for name, kind in (("answers", Answer), ("scores", ProbeScore), ("verdicts", Verdict))
-    )
+    answers = _grouped(_some(run, "evaluate/official_answers.jsonl", Answer), "probe")
+    scores = _grouped(_some(run, "evaluate/official_scores.jsonl", ProbeScore), "probe")
+    verdicts = _grouped(_some(run, "evaluate/official_verdicts.jsonl", Verdict), "probe")
     return {
         one.id: SituationTrail(
             situation=one,
