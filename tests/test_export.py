@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import adhere
+from conftest import adhere, save_tuned
 
 pytest.importorskip("torch")
 pytest.importorskip("openvino_genai")
@@ -227,7 +227,7 @@ def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     _, header, body = (out / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     data = yaml.safe_load(header)
     assert data["library_name"] == "transformers"
-    assert {"adhere", "sft", "dpo"} <= set(data["tags"])
+    assert data["tags"] == ["adhere", "alignment", "lora", "sft", "dpo"]
     assert "license" not in data
     assert "No licence is given" in body
     assert "| rules.md | markdown | `ab12` |" in body
@@ -240,7 +240,7 @@ def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     assert "Judge `asked`: withheld: it guessed." in body
     assert "Win rate against base, judge `likelihood`: 80% [70%, 90%]" in body
     assert "10%" not in body
-    assert "`model.safetensors`: the adapter's own greedy answer to" in body
+    assert "`model.safetensors`: the trained model's own greedy answer to" in body
 
 
 def test_no_path_of_this_machine_is_published(
@@ -258,9 +258,9 @@ def test_other_systems_are_exported_by_their_own_adapters(
     run: Path, system: str, adapter: str, monkeypatch: pytest.MonkeyPatch, no_gguf: None
 ) -> None:
     used: list[Path] = []
-    real = module.load_adapted
+    real = module.load_trained
     monkeypatch.setattr(
-        module, "load_adapted", lambda student, path: used.append(path) or real(student, path)
+        module, "load_trained", lambda student, path: used.append(path) or real(student, path)
     )
     said = adhere("export", str(run), "--system", system, "-q")
     assert said.code == 0, said.err
@@ -268,6 +268,40 @@ def test_other_systems_are_exported_by_their_own_adapters(
     card = (run / "export" / "README.md").read_text(encoding="utf-8")
     assert f"System `{system}`" in card
     assert "## Clauses" not in card  # clause by clause, only the last of the ladder is judged
+
+
+def test_what_full_tuning_left_is_exported_as_it_is(run: Path, student: Path) -> None:
+    tuned = run / "dpo" / "model"
+    save_tuned(student, tuned, 5)
+    shutil.rmtree(run / "dpo" / "adapter")
+    said = adhere("export", str(run), "-q")
+    assert said.code == 0, said.err
+    out = run / "export"
+    assert {path.name for path in out.iterdir()} == FILES
+    expected, found = (load_file(folder / "model.safetensors") for folder in (tuned, out))
+    assert set(found) == set(expected)
+    assert all(values.equal(expected[name]) for name, values in found.items())
+    checks = json.loads((out / "parity.json").read_text())
+    assert len(checks) == 3
+    assert checks[0]["same"] == 3
+    header = (out / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+    assert yaml.safe_load(header)["tags"] == ["adhere", "alignment", "sft", "dpo"]
+
+
+def test_an_adapter_on_a_fully_tuned_checkpoint_is_merged_into_that(
+    run: Path, student: Path, no_gguf: None
+) -> None:
+    save_tuned(student, run / "sft" / "model", 5)
+    shutil.rmtree(run / "sft" / "adapter")
+    said = adhere("export", str(run), "-q")
+    assert said.code == 0, said.err
+    name = "model.norm.weight"  # no adapter is on it
+    tuned, base, found = (
+        load_file(folder / "model.safetensors")[name]
+        for folder in (run / "sft" / "model", student, run / "export")
+    )
+    assert found.equal(tuned)
+    assert not found.equal(base.float())
 
 
 def test_an_earlier_export_is_replaced_and_anything_else_is_not(run: Path, no_gguf: None) -> None:
@@ -307,7 +341,7 @@ def test_a_checkpoint_that_answers_otherwise_is_not_exported(
     monkeypatch.setattr(module, "write_merged", unmerged)
     said = adhere("export", str(run), "-q")
     assert said.code == 2
-    assert "model.safetensors does not answer as the adapter does: to the probe" in said.err
+    assert "model.safetensors does not answer as the trained model does: to the probe" in said.err
     assert not list(run.glob("export*"))
 
 
@@ -377,6 +411,7 @@ def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:
             student="smollm2-135m-instruct",
             teacher="scripted",
             system=system,
+            lora=True,
             documents=read_records(finished / "ingest" / "documents.jsonl", Document),
             summary=summary,
             parities=[parity(0.01)],
@@ -384,7 +419,10 @@ def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:
         ).write()
         assert "license: apache-2.0" in text
         assert "Of " + str(len(summary["clauses"])) + " clauses" in text or system != "sft+dpo"
-        assert "part at a near tie (the adapter preferred its token by at most 0.01 nats)" in text
+        assert (
+            "part at a near tie (the trained model preferred its token by at most 0.01 nats)"
+            in text
+        )
         assert "- Nothing else." in text
 
 

@@ -11,7 +11,7 @@ def export(
 ) -> None:
     """A finished run's model as safetensors, GGUF and Ollama Modelfile, with a model card.
 
-    The exported files must answer a dozen of the run's probes as the adapter does.
+    The exported files must answer a dozen of the run's probes as the trained model does.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def export(
     out
         Where to put it [default: `export` in the run's folder].
     system
-        Whose adapter: sft+dpo, or another that `adhere evaluate` compares (sft, dpo, document-lm).
+        Which model: sft+dpo, or another that `adhere evaluate` compares (sft, dpo, document-lm).
     quiet
         Say nothing but errors and the result.
     """
@@ -33,7 +33,7 @@ def export(
         progress = NoProgress() if quiet else ConsoleProgress()
         exported = export_run(run, settings, out or run / DEFAULT, system, progress)
         for parity in exported.parities:
-            same = f"{parity.same} of {parity.prompts} answers as the adapter's"
+            same = f"{parity.same} of {parity.prompts} answers as the trained model's"
             rest = parity.prompts - parity.same
             print(f"{parity.file}: {same}" + (f", {rest} part at a near tie" if rest else ""))
         for remark in exported.remarks:

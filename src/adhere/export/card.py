@@ -36,6 +36,8 @@ class Card:
     """As the run's settings have it: a catalogue name, a folder, or a hub repository."""
     teacher: str
     system: str
+    lora: bool
+    """An adapter was trained, and is merged in; else every weight."""
     documents: Sequence[Document]
     summary: Summary
     """`evaluate/summary.json`."""
@@ -54,12 +56,13 @@ class Card:
     def _header(self) -> str:
         from huggingface_hub import ModelCardData
 
+        method = ["lora"] if self.lora else []
         data = ModelCardData(
             base_model=repository(self.student),
             library_name="transformers",
             pipeline_tag="text-generation",
             license=licence(self.student),
-            tags=["adhere", "alignment", "lora", *self.system.split("+")],
+            tags=["adhere", "alignment", *method, *self.system.split("+")],
         )
         return f"---\n{data.to_yaml()}\n---\n\n"
 
@@ -153,15 +156,15 @@ def _win(win: Summary) -> str:
 
 def _file(parity: Parity) -> str:
     text = (
-        f"`{parity.file}`: the adapter's own greedy answer to {parity.same} of {parity.prompts} "
-        "probes"
+        f"`{parity.file}`: the trained model's own greedy answer to {parity.same} of "
+        f"{parity.prompts} probes"
     )
     if not parity.partings:
         return text + "."
     widest = max(one.gap for one in parity.partings)
     return (
-        f"{text}; the others part at a near tie (the adapter preferred its token by at most "
-        f"{widest:.2f} nats)."
+        f"{text}; the others part at a near tie (the trained model preferred its token by at "
+        f"most {widest:.2f} nats)."
     )
 
 

@@ -12,7 +12,7 @@ from adhere.engines.transformers import end_tokens
 from adhere.errors import EngineError, InputError, MissingExtraError, SettingsError
 from adhere.export.card import Card, repository
 from adhere.export.gguf_file import Kind, write_gguf
-from adhere.export.merge import load_adapted, write_merged
+from adhere.export.merge import load_trained, write_merged
 from adhere.export.modelfile import Chat, ChatShape, chat_shape, modelfile
 from adhere.export.parity import Asked, Check, Parity, openvino_tokens
 from adhere.progress import Progress
@@ -51,19 +51,15 @@ def export_run(
 
     An earlier export at `out` is replaced when the new one is whole. Raises InputError
     for a run that is not finished or an `out` that holds something else, SettingsError for
-    an unknown system, EngineError where an exported file does not answer as the adapter
-    does, MissingExtraError without the packages.
+    an unknown system, EngineError where an exported file does not answer as the trained
+    model does, MissingExtraError without the packages.
     """
-    summary = _require(run, out, system)
-    name = run.resolve().name if out == run / DEFAULT else out.resolve().name
     bench = Bench(run, settings, progress)
-    if bench.trained(ADAPTERS[system])[0] != bench.student:
-        raise InputError(
-            f"{run}: '{system}' rests on full tuning; export merges LoRA adapters only."
-        )
+    summary = _require(bench, out, system)
+    name = run.resolve().name if out == run / DEFAULT else out.resolve().name
     with fresh_folder(out) as folder:
-        check, shape, stops = _merge(bench, run / ADAPTERS[system] / "adapter", folder)
-        progress.note("asking the merged checkpoint")
+        check, shape, stops = _merge(bench, ADAPTERS[system], folder)
+        progress.note("asking the exported checkpoint")
         merged = check.checkpoint(folder)
         merged.require()
         parities, remarks = _ggufs(folder, name, check, progress)
@@ -75,23 +71,26 @@ def export_run(
     return exported
 
 
-def _merge(bench: Bench, adapter: Path, folder: Path) -> tuple[Check, ChatShape | None, list[str]]:
-    """Write the merged checkpoint; gives the adapter's answers, the chat's shape and its stops."""
+def _merge(bench: Bench, stage: str, folder: Path) -> tuple[Check, ChatShape | None, list[str]]:
+    """Write what the stage trained as one checkpoint.
+
+    Gives the answers of what was trained, the chat's shape and its stops.
+    """
     from transformers import AutoTokenizer
 
-    student, base = bench.student, bench.settings.models.student
-    tokenizer: Any = AutoTokenizer.from_pretrained(student)
+    (checkpoint, adapter), base = bench.trained(stage), bench.settings.models.student
+    tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
 
     def render(chat: Chat, more: bool) -> str:
         return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=more)
 
     asked = asked_of(bench.read("curate/probes.jsonl", Probe), tokenizer, PROMPTS)
-    bench.progress.note("asking the student under its adapter")
-    model = load_adapted(student, adapter)
+    bench.progress.note("asking the trained model")
+    model = load_trained(checkpoint, adapter)
     ends = end_tokens(model, tokenizer)
     check = Check(model, tokenizer, ends, asked, bench.settings.evaluate.max_tokens)
-    bench.progress.note("merging")
-    write_merged(model, student, folder, repository(base) or Path(base).name)
+    bench.progress.note("merging" if adapter else "writing")
+    write_merged(model, checkpoint, folder, repository(base) or Path(base).name)
     bos = tokenizer.bos_token if tokenizer.encode("a")[:1] == [tokenizer.bos_token_id] else None
     return check, chat_shape(render, bos or ""), [tokenizer.decode([end]) for end in ends]
 
@@ -165,6 +164,7 @@ def _describe(
         student=bench.settings.models.student,
         teacher=bench.settings.models.teacher,
         system=system,
+        lora=bench.trained(ADAPTERS[system])[1] is not None,
         documents=bench.read("ingest/documents.jsonl", Document),
         summary=summary,
         parities=exported.parities,
@@ -176,13 +176,14 @@ def _describe(
     (folder / MARK).write_text(text + "\n", encoding="utf-8")
 
 
-def _require(run: Path, out: Path, system: str) -> dict[str, Any]:
+def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
     """The run's summary; raises what can be said before anything is loaded."""
+    run = bench.run
     if system not in ADAPTERS:
         raise SettingsError(f"'{system}' is no system to export; known are {', '.join(ADAPTERS)}.")
     path = run / "evaluate" / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"systems": {}}
-    if system not in summary["systems"] or not (run / ADAPTERS[system] / "adapter").is_dir():
+    if system not in summary["systems"] or system not in bench.finished:
         raise InputError(f"{run}: '{system}' is not evaluated yet; `adhere run {run}` first.")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise InputError(f"{out}: holds something else; give --out a new folder.")
