@@ -142,7 +142,7 @@ def run(complete: Path, tmp_path: Path) -> Path:
 def exported(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The export of the run, and what the command said."""
     out = tmp_path_factory.mktemp("exports") / "boathouse"
-    said = adhere("export", str(complete), "--out", str(out), "--quiet")
+    said = adhere("export", str(complete), "--out", str(out), "--licence", "cc-by-4.0", "--quiet")
     assert said.code == 0, said.err
     return out, said.out
 
@@ -230,7 +230,7 @@ def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     assert data["tags"] == ["adhere", "alignment", "lora", "sft", "dpo"]
     assert "license" not in data
     assert "No licence is given" in body
-    assert "| rules.md | markdown | `ab12` |" in body
+    assert "| rules.md | markdown | cc-by-4.0 | `ab12` |" in body
     assert "curate: 5 examples, 4 pairs, 3 probes" in body
     assert "| untested | 1 |" in body
     assert "- Children row with an adult." in body
@@ -323,6 +323,8 @@ def test_wrong_inputs_are_refused_in_a_sentence(run: Path) -> None:
         in adhere("export", str(run), "--system", "rag").err
     )
     assert "no run here" in adhere("export", str(run / "nowhere")).err
+    said = adhere("export", str(run), "--licence", "x.md=mit")
+    assert (said.code, "no document of that name; the run's are rules.md." in said.err) == (2, True)
     shutil.rmtree(run / "evaluate")
     said = adhere("export", str(run))
     assert said.code == 2
@@ -405,6 +407,7 @@ def test_a_text_that_openvino_splits_otherwise_is_no_silent_thing(
 
 def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:
     summary = json.loads((finished / "evaluate" / "summary.json").read_text())
+    documents = read_records(finished / "ingest" / "documents.jsonl", Document)
     for system in ADAPTERS:
         text = Card(
             name="boathouse",
@@ -412,7 +415,8 @@ def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:
             teacher="scripted",
             system=system,
             lora=True,
-            documents=read_records(finished / "ingest" / "documents.jsonl", Document),
+            documents=documents,
+            licences={document.name: "" for document in documents},
             summary=summary,
             parities=[parity(0.01)],
             remarks=["Nothing else."],
@@ -424,6 +428,7 @@ def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:
             in text
         )
         assert "- Nothing else." in text
+        assert ("General instructions: surprise" in text) is (system == "sft+dpo")
 
 
 def parity(gap: float) -> Parity:

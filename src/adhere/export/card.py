@@ -12,7 +12,15 @@ from adhere.evaluate.matches import aligned
 from adhere.export.parity import Parity
 from adhere.models import CATALOGUE
 from adhere.records import Document
-from adhere.report.data import METRICS, SYSTEMS, Metric
+from adhere.report.costs import CostRow, cost_rows
+from adhere.report.data import (
+    METRICS,
+    SYSTEMS,
+    Estimate,
+    Metric,
+    headline_system,
+    read_estimate,
+)
 
 Summary = Mapping[str, Any]
 
@@ -39,10 +47,12 @@ class Card:
     lora: bool
     """An adapter was trained, and is merged in; else every weight."""
     documents: Sequence[Document]
+    licences: Mapping[str, str]
+    """Document name -> licence; empty where none was stated."""
     summary: Summary
     """`evaluate/summary.json`."""
-    parities: Sequence[Parity]
-    remarks: Sequence[str]
+    parities: Sequence[Parity] = ()
+    remarks: Sequence[str] = ()
     """What was left out of the export and why, in sentences."""
 
     def write(self) -> str:
@@ -72,10 +82,12 @@ class Card:
         clauses = summary["clauses"] if self.system == aligned(list(summary["systems"])) else []
         counted = Counter(row["result"] for row in clauses)
         systems = ["base", self.system]
+        costs = cost_rows(summary) if self.system == headline_system(summary) else []
         return {
             "name": self.name,
             "base": repository(self.student) or f"`{Path(self.student).name}`",
             "documents": self.documents,
+            "licences": self.licences,
             "system": self.system,
             "meaning": SYSTEMS[self.system],
             "data": _data(summary["counts"]),
@@ -90,6 +102,8 @@ class Card:
             "probes": summary["counts"]["curate"]["probes"],
             "systems": systems,
             "metrics": _metric_rows(summary["systems"], systems),
+            "costs": [_cost(row) for row in costs if not row.absent],
+            "uncosted": [f"{row.what}. {row.absent}" for row in costs if row.absent],
             "judges": [{"name": one["name"], "says": _judge(one)} for one in summary["judges"]],
             "wins": [
                 _win(win)
@@ -126,18 +140,29 @@ def _metric_rows(
     table: Mapping[str, Mapping[str, Summary]], systems: Sequence[str]
 ) -> list[list[str]]:
     return [
-        [f"{metric.label} {metric.arrow}".strip(), *(_cell(metric, table[one]) for one in systems)]
+        [
+            f"{metric.label} {metric.arrow}".strip(),
+            *(_cell(metric, read_estimate(table[one].get(metric.key))) for one in systems),
+        ]
         for metric in METRICS
         if any(metric.key in table[one] for one in systems)
     ]
 
 
-def _cell(metric: Metric, measured: Mapping[str, Summary]) -> str:
-    if metric.key not in measured:
+def _cost(row: CostRow) -> list[str]:
+    cells = [_cell(row.metric, found) for found in (row.base, row.ours, row.change)]
+    return [f"{row.what} {row.metric.arrow}".strip(), *cells]
+
+
+def _cell(metric: Metric, found: Estimate | None) -> str:
+    if found is None:
         return "–"
-    value, low, high = (measured[metric.key][part] for part in ("value", "low", "high"))
-    bounds = "" if low is None else f" [{metric.number(low)}, {metric.number(high)}]"
-    return metric.write(value) + bounds
+    bounds = (
+        ""
+        if found.low is None or found.high is None
+        else f" [{metric.number(found.low)}, {metric.number(found.high)}]"
+    )
+    return metric.write(found.value) + bounds
 
 
 def _judge(judge: Summary) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from adhere.export.gguf_file import Kind, write_gguf
 from adhere.export.merge import load_trained, write_merged
 from adhere.export.modelfile import Chat, ChatShape, chat_shape, modelfile
 from adhere.export.parity import Asked, Check, Parity, openvino_tokens
+from adhere.licences import read_licences
 from adhere.progress import Progress
 from adhere.records import Document, Probe
 from adhere.settings import RunSettings
@@ -45,18 +46,25 @@ class Exported:
 
 
 def export_run(
-    run: Path, settings: RunSettings, out: Path, system: str, progress: Progress
+    run: Path,
+    settings: RunSettings,
+    out: Path,
+    system: str,
+    licence: Sequence[str],
+    progress: Progress,
 ) -> Exported:
     """Write the merged checkpoint, GGUF files, Modelfile and model card of a run to `out`.
 
-    An earlier export at `out` is replaced when the new one is whole. Raises InputError
-    for a run that is not finished or an `out` that holds something else, SettingsError for
-    an unknown system, EngineError where an exported file does not answer as the trained
-    model does, MissingExtraError without the packages.
+    `licence`: of the documents, read by `read_licences`. An earlier export at `out` is replaced
+    when the new one is whole. Raises InputError for a run that is not finished, a licence of no
+    document or an `out` that holds something else, SettingsError for an unknown system,
+    EngineError where an exported file does not answer as the trained model does,
+    MissingExtraError without the packages.
     """
     bench = Bench(run, settings, progress)
     summary = _require(bench, out, system)
     name = run.resolve().name if out == run / DEFAULT else out.resolve().name
+    card = _card(bench, name, system, licence, summary)
     with fresh_folder(out) as folder:
         check, shape, stops = _merge(bench, ADAPTERS[system], folder)
         progress.note("asking the exported checkpoint")
@@ -67,7 +75,7 @@ def export_run(
             text = modelfile(FIRST_GGUF, shape, stops)
             (folder / "Modelfile").write_text(text, encoding="utf-8")
         exported = Exported(out, [merged, *parities], remarks)
-        _describe(bench, folder, name, system, summary, exported)
+        _describe(folder, replace(card, parities=exported.parities, remarks=exported.remarks))
     return exported
 
 
@@ -155,23 +163,27 @@ def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
     ]
 
 
-def _describe(
-    bench: Bench, folder: Path, name: str, system: str, summary: dict[str, Any], exported: Exported
-) -> None:
-    """Write the model card, and the check for machines."""
-    card = Card(
+def _card(
+    bench: Bench, name: str, system: str, licence: Sequence[str], summary: dict[str, Any]
+) -> Card:
+    """The model card, but for what comes out."""
+    documents = bench.read("ingest/documents.jsonl", Document)
+    return Card(
         name=name,
         student=bench.settings.models.student,
         teacher=bench.settings.models.teacher,
         system=system,
         lora=bench.trained(ADAPTERS[system])[1] is not None,
-        documents=bench.read("ingest/documents.jsonl", Document),
+        documents=documents,
+        licences=read_licences(licence, documents),
         summary=summary,
-        parities=exported.parities,
-        remarks=exported.remarks,
     )
+
+
+def _describe(folder: Path, card: Card) -> None:
+    """Write the model card, and the check for machines."""
     (folder / "README.md").write_text(card.write(), encoding="utf-8")
-    checks = [asdict(parity) for parity in exported.parities]
+    checks = [asdict(parity) for parity in card.parities]
     text = json.dumps(checks, ensure_ascii=False, indent=2)
     (folder / MARK).write_text(text + "\n", encoding="utf-8")
 
