@@ -238,8 +238,8 @@ def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     assert "| Reference NLL ↓ | 2.50 [2.00, 3.00] | 1.25 [0.75, 1.75] |" in body
     assert "Judge `likelihood`: admitted, 90% of 60 exam pairs" in body
     assert "Judge `asked`: withheld: it guessed." in body
-    assert "Win rate against base, judge `likelihood`: 80% [70%, 90%]" in body
-    assert "10%" not in body
+    assert "Win rate against base, judge `likelihood`: 80\u00a0% [70, 90] as it judged" in body
+    assert "10\u00a0%" not in body
     assert "`model.safetensors`: the trained model's own greedy answer to" in body
 
 

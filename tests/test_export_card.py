@@ -84,3 +84,18 @@ def test_costs_that_nobody_measured_are_not_passed_over() -> None:
         assert part.strip() == (
             "Not measured: neither over-refusal nor general ability of this system."
         )
+
+
+def test_a_win_rate_stands_beside_what_its_judge_is_worth() -> None:
+    win = {"a": "sft+dpo", "b": "base", "judge": "asked", "rate": 0.8, "low": 0.7, "high": 0.9}
+    judge = {"name": "asked", "admitted": True, "exam_accuracy": 0.85, "low": 0.75, "n": 60}
+    corrected = win | {"corrected": estimate(0.93, 0.71, 1.0)}
+    for one, said in (
+        (corrected, "93\u00a0% [71, 100] freed of the errors of its exam"),
+        (win, "not freed of the errors of its exam"),
+    ):
+        card = written(summary(win_rates=[one], judges=[judge]))
+        assert (
+            f"- Win rate against base, judge `asked`: 80\u00a0% [70, 90] as it judged, {said} "
+            "(85% of 60 pairs sorted right)"
+        ) in card

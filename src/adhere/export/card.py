@@ -16,6 +16,7 @@ from adhere.report.costs import CostRow, cost_rows
 from adhere.report.data import (
     METRICS,
     SYSTEMS,
+    WIN_RATE,
     Estimate,
     Metric,
     headline_system,
@@ -106,7 +107,7 @@ class Card:
             "uncosted": [f"{row.what}. {row.absent}" for row in costs if row.absent],
             "judges": [{"name": one["name"], "says": _judge(one)} for one in summary["judges"]],
             "wins": [
-                _win(win)
+                _win(win, next(one for one in summary["judges"] if one["name"] == win["judge"]))
                 for win in summary["win_rates"]
                 if (win["a"], win["b"]) == (self.system, "base")
             ],
@@ -174,9 +175,17 @@ def _judge(judge: Summary) -> str:
     )
 
 
-def _win(win: Summary) -> str:
-    bounds = "" if win["low"] is None else f" [{win['low']:.0%}, {win['high']:.0%}]"
-    return f"Win rate against base, judge `{win['judge']}`: {win['rate']:.0%}{bounds}"
+def _win(win: Summary, judge: Summary) -> str:
+    raw, corrected = read_estimate(win, "rate"), read_estimate(win.get("corrected"))
+    freed = (
+        f"{_cell(WIN_RATE, corrected)} freed of the errors of its exam"
+        if corrected
+        else "not freed of the errors of its exam"
+    )
+    return (
+        f"Win rate against base, judge `{win['judge']}`: {_cell(WIN_RATE, raw)} as it judged, "
+        f"{freed} ({judge['exam_accuracy']:.0%} of {judge['n']} pairs sorted right)"
+    )
 
 
 def _file(parity: Parity) -> str:
