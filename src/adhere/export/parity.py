@@ -219,17 +219,18 @@ def openvino_answers(
     import openvino
     import openvino_genai
 
-    from adhere.engines.openvino_model import first_line
+    from adhere.engines.openvino_model import first_line, require_readable
 
     config = openvino_genai.GenerationConfig()
     config.max_new_tokens = limit
     config.stop_token_ids = set(ends)
     exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
     try:
+        require_readable(gguf)
         pipeline = openvino_genai.ContinuousBatchingPipeline(
             gguf, openvino_genai.SchedulerConfig(), "CPU", exact
         )
-    except (RuntimeError, IndexError, ValueError) as error:
+    except (EngineError, RuntimeError, IndexError, ValueError) as error:
         raise EngineError(f"OpenVINO GenAI cannot read it: {first_line(error)}") from error
     prompts = [openvino.Tensor(np.array([one.tokens], np.int64)) for one in asked]
     results = pipeline.generate(prompts, [config] * len(prompts))
