@@ -19,16 +19,19 @@ from safetensors.torch import load_file
 from tiny import save_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from adhere.bench import ADAPTERS
+from adhere.bench import ADAPTERS, Bench
 from adhere.engines import open_engine
 from adhere.errors import EngineError
+from adhere.evaluate.systems import System
+from adhere.evaluate.transcript import Transcript
 from adhere.export import run as module
 from adhere.export.card import Card, licence, repository
 from adhere.export.gguf_file import Kind
 from adhere.export.parity import NEAR_TIE, Asked, Check, Parity, Parting
+from adhere.export.run import FIRST_GGUF
 from adhere.models import checkpoint_folder
 from adhere.progress import NoProgress
-from adhere.records import Document, Message, Request, Sampling
+from adhere.records import Document, Message, Probe, Request, Sampling
 from adhere.settings import RunSettings
 from adhere.store import read_records, write_records
 
@@ -220,6 +223,33 @@ def test_the_export_is_a_student_and_two_engines(
         [reply] = open_engine(address).complete([asked])
         assert reply.error is None
         assert reply.prompt_tokens > 20
+
+
+def test_evaluation_asks_the_export_in_openvino(
+    exported: tuple[Path, str], run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As `adhere evaluate RUN --system exported=openvino:FILE` does; it is the aligned model."""
+    monkeypatch.setenv("ADHERE_CACHE", str(tmp_path))
+    address = f"openvino:{exported[0] / FIRST_GGUF}"
+    bench = Bench(run, RunSettings.read(run / "run.toml"), NoProgress())
+    probes = read_records(run / "curate" / "probes.jsonl", Probe)
+    said = Transcript()
+    for name, engine in (
+        ("base", bench.student_engine(None)),
+        ("sft+dpo", bench.student_engine("dpo")),
+        ("exported", bench.engine_at(address)),
+    ):
+        said.ask(System(name=name, engine=engine), probes, bench.settings.evaluate, NoProgress())
+    assert not said.dropped
+    assert [answer.probe for answer in said.answers if answer.system == "exported"] == [
+        one.id for one in probes
+    ]
+    for one in probes:
+        base, aligned, ours = (
+            said.values[name, one.id]["reference_nll"] for name in ("base", "sft+dpo", "exported")
+        )
+        assert ours == pytest.approx(aligned, abs=0.05)
+        assert abs(base - aligned) > 0.2
 
 
 def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
