@@ -13,7 +13,7 @@ from adhere.errors import EngineError, InputError, MissingExtraError, SettingsEr
 from adhere.export.card import Card, repository
 from adhere.export.gguf_file import Kind, write_gguf
 from adhere.export.merge import load_trained, write_merged
-from adhere.export.modelfile import Chat, ChatShape, chat_shape, modelfile
+from adhere.export.modelfile import Chat, Shape, chat_shape, modelfile
 from adhere.export.parity import Asked, Check, Parity, openvino_tokens
 from adhere.licences import read_licences
 from adhere.progress import Progress
@@ -79,7 +79,7 @@ def export_run(
     return exported
 
 
-def _merge(bench: Bench, stage: str, folder: Path) -> tuple[Check, ChatShape | None, list[str]]:
+def _merge(bench: Bench, stage: str, folder: Path) -> tuple[Check, Shape | None, list[str]]:
     """Write what the stage trained as one checkpoint.
 
     Gives the answers of what was trained, the chat's shape and its stops.
