@@ -130,6 +130,33 @@ def adapted_run(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def tuned_run(
+    tiny_student: Path, adapted_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run as full tuning leaves it: two checkpoints; and an adapter on the student."""
+    run = tmp_path_factory.mktemp("tuned") / "run"
+    shutil.copytree(adapted_run / "dpo-alone", run / "dpo-alone")
+    shutil.copy(adapted_run / "run.toml", run)
+    for seed, stage in enumerate(("sft", "dpo")):
+        save_tuned(tiny_student, run / stage / "model", seed)
+    return run
+
+
+def save_tuned(student: Path, folder: Path, seed: int) -> None:
+    """A checkpoint as full tuning leaves it, in float32, with every weight moved at random."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights) * 0.1)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(student).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
 def run_settings(tiny_student: Path, tiny_embedder: Path) -> RunSettings:
     """A whole run in seconds."""
     return RunSettings.parse(

@@ -1,5 +1,6 @@
 """The engines that judge: the teacher where none is given, and never where one is."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,24 @@ def test_several_judges_are_given_by_repeating_the_flag() -> None:
     settings = bound.arguments["settings"]
     assert isinstance(settings, Choices)
     assert settings.evaluate.judges == ("http://here/v1#a", "http://here/v1#b")
+
+
+def test_what_is_trained_is_found_whether_adapter_or_checkpoint(
+    tuned_run: Path, tiny_student: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(tuned_run, tmp_path / "run")
+    shutil.copytree(run / "sft", run / "midtrain.partial")  # not finished
+    shutil.copytree(run / "sft", run / "midtrain")
+    (run / "document-lm").mkdir()
+    one = Bench(run, RunSettings.read(run / "run.toml"), NoProgress())
+    assert one.finished == {
+        "sft": "sft",
+        "dpo": "dpo-alone",
+        "sft+dpo": "dpo",
+        "midtrain": "midtrain",
+    }
+    assert one.trained(one.finished["sft+dpo"]) == (run / "dpo" / "model", None)
+    assert one.trained(one.finished["dpo"]) == (tiny_student, run / "dpo-alone" / "adapter")
 
 
 class Notes(NoProgress):

@@ -89,6 +89,17 @@ def test_it_talks_to_the_furthest_adapter_there_is(
     assert speakers(adhere("chat", str(run)).out) == [">", "base", aligned]
 
 
+def test_it_talks_to_the_checkpoint_that_full_tuning_left(
+    tuned_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped(monkeypatch, b"May I rest?\n")
+    said = adhere("chat", str(tuned_run))
+    assert said.code == 0, said.err
+    assert speakers(said.out) == [">", "base", "sft+dpo"]
+    base, aligned = re.findall(r"^(?:base|sft\+dpo): (.*)$", said.out, re.MULTILINE)
+    assert base != aligned
+
+
 def test_what_cannot_be_is_one_sentence(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, b"caf\xe9?\n")
     said = adhere("chat", str(run))

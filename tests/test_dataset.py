@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from conftest import DOCUMENT, adhere
 from adhere import hub
 from adhere.dataset import export_data
 from adhere.errors import EngineError, InputError
-from adhere.records import Clause, Example, PreferencePair, Probe
+from adhere.records import Clause, Document, Example, PreferencePair, Probe
 from adhere.store import file_sha256, folder_hashes, read_manifest, read_records, write_records
 
 
@@ -20,7 +21,7 @@ def exported(
     request: pytest.FixtureRequest, finished: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     out = tmp_path_factory.mktemp("data") / request.param
-    export_data(finished, out, request.param, licence="CC BY 4.0, the town")
+    export_data(finished, out, request.param, licence=["CC BY 4.0, the town"])
     return out
 
 
@@ -97,8 +98,8 @@ def test_trl_knows_the_layouts_and_takes_a_step(
 
 def test_the_card_says_what_the_run_says(exported: Path, finished: Path) -> None:
     card = (exported / "README.md").read_text(encoding="utf-8")
-    assert f"| {DOCUMENT.name} | markdown | en | `{file_sha256(DOCUMENT)}` |" in card
-    assert "Licence of the documents: CC BY 4.0, the town." in card
+    licence, sha256 = "CC BY 4.0, the town", file_sha256(DOCUMENT)
+    assert f"| {DOCUMENT.name} | markdown | en | {licence} | `{sha256}` |" in card
     assert 'license: "other"\nlicense_name: "CC BY 4.0, the town"' in card
     manifest = read_manifest(finished / "curate")
     assert manifest is not None
@@ -135,12 +136,36 @@ def test_the_card_counts_weaknesses(run: Path, tmp_path: Path) -> None:
     card = (tmp_path / "one" / "README.md").read_text(encoding="utf-8")
     assert "1 of " in card.split("## Personal data")[1].split("rows")[0]
     assert "license:" not in card
-    assert "Licence of the documents: not stated." in card
+    assert "| markdown | en | not stated | `" in card
     text["text"] += f" {address}"
     (run / "ingest/documents.jsonl").write_text(json.dumps(text) + "\n", encoding="utf-8")
     export_data(run, tmp_path / "one")
     after = (tmp_path / "one" / "README.md").read_text(encoding="utf-8").split("## Personal")[1]
     assert ", and 1 hold an e-mail address or a number that stands in the documents" in after
+
+
+def test_each_document_has_its_own_licence(run: Path, tmp_path: Path) -> None:
+    path = run / "ingest/documents.jsonl"
+    [document] = read_records(path, Document)
+    write_records(path, [document, replace(document, id="other", name="other.md")])
+    command = ("export-data", str(run), "--out", str(tmp_path / "out"), "--licence")
+    ours = f"{DOCUMENT.name}=cc0-1.0"
+
+    def card(*more: str) -> str:
+        said = adhere(*command, ours, *more)
+        assert said.code == 0, said.err
+        return (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+    assert f"| {DOCUMENT.name} | markdown | en | cc0-1.0 |" in card()
+    assert "| other.md | markdown | en | not stated |" in card()
+    assert "license:" not in card()  # it would be said of the other's rows too
+    both = card("--licence", "other.md=mit")
+    assert "| other.md | markdown | en | mit |" in both
+    assert 'license: "other"\nlicense_name: "several, see the sources"' in both
+    assert 'license: "cc0-1.0"\nlang' in card("--licence", "other.md=cc0-1.0")
+    said = adhere(*command, "third.md=mit")
+    assert said.code == 2
+    assert f"no document of that name; the run's are {DOCUMENT.name}, other.md." in said.err
 
 
 def test_rows_older_than_the_clauses_are_refused(run: Path, tmp_path: Path) -> None:

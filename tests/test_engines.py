@@ -35,6 +35,16 @@ def test_addresses_open_their_engines(tmp_path: Path) -> None:
     assert open_engine(f"scripted:{script}").name.startswith("scripted:")
 
 
+def test_a_gguf_file_is_known_by_its_weights_too(tmp_path: Path) -> None:
+    """Exported anew under the same name, it must not be given the old file's answers."""
+    file, names = tmp_path / "model.gguf", list[str]()
+    for weights in (b"GGUF one", b"GGUF two"):
+        file.write_bytes(weights)
+        names.append(open_engine(f"openvino:{file}").name)
+    assert names[0] != names[1]
+    assert all(name.startswith(f"openvino:{file}@") for name in names)
+
+
 def test_an_adapter_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
         open_engine(f"transformers:some/model+{tmp_path}").check()

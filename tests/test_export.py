@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import adhere
+from conftest import adhere, save_tuned
 
 pytest.importorskip("torch")
 pytest.importorskip("openvino_genai")
@@ -19,16 +19,19 @@ from safetensors.torch import load_file
 from tiny import save_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from adhere.bench import ADAPTERS
+from adhere.bench import ADAPTERS, Bench
 from adhere.engines import open_engine
 from adhere.errors import EngineError
+from adhere.evaluate.systems import System
+from adhere.evaluate.transcript import Transcript
 from adhere.export import run as module
 from adhere.export.card import Card, licence, repository
 from adhere.export.gguf_file import Kind
 from adhere.export.parity import NEAR_TIE, Asked, Check, Parity, Parting
+from adhere.export.run import FIRST_GGUF
 from adhere.models import checkpoint_folder
 from adhere.progress import NoProgress
-from adhere.records import Document, Message, Request, Sampling
+from adhere.records import Document, Message, Probe, Request, Sampling
 from adhere.settings import RunSettings
 from adhere.store import read_records, write_records
 
@@ -142,7 +145,7 @@ def run(complete: Path, tmp_path: Path) -> Path:
 def exported(complete: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The export of the run, and what the command said."""
     out = tmp_path_factory.mktemp("exports") / "boathouse"
-    said = adhere("export", str(complete), "--out", str(out), "--quiet")
+    said = adhere("export", str(complete), "--out", str(out), "--licence", "cc-by-4.0", "--quiet")
     assert said.code == 0, said.err
     return out, said.out
 
@@ -222,15 +225,42 @@ def test_the_export_is_a_student_and_two_engines(
         assert reply.prompt_tokens > 20
 
 
+def test_evaluation_asks_the_export_in_openvino(
+    exported: tuple[Path, str], run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As `adhere evaluate RUN --system exported=openvino:FILE` does; it is the aligned model."""
+    monkeypatch.setenv("ADHERE_CACHE", str(tmp_path))
+    address = f"openvino:{exported[0] / FIRST_GGUF}"
+    bench = Bench(run, RunSettings.read(run / "run.toml"), NoProgress())
+    probes = read_records(run / "curate" / "probes.jsonl", Probe)
+    said = Transcript()
+    for name, engine in (
+        ("base", bench.student_engine(None)),
+        ("sft+dpo", bench.student_engine("dpo")),
+        ("exported", bench.engine_at(address)),
+    ):
+        said.ask(System(name=name, engine=engine), probes, bench.settings.evaluate, NoProgress())
+    assert not said.dropped
+    assert [answer.probe for answer in said.answers if answer.system == "exported"] == [
+        one.id for one in probes
+    ]
+    for one in probes:
+        base, aligned, ours = (
+            said.values[name, one.id]["reference_nll"] for name in ("base", "sft+dpo", "exported")
+        )
+        assert ours == pytest.approx(aligned, abs=0.05)
+        assert abs(base - aligned) > 0.2
+
+
 def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     out, _ = exported
     _, header, body = (out / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     data = yaml.safe_load(header)
     assert data["library_name"] == "transformers"
-    assert {"adhere", "sft", "dpo"} <= set(data["tags"])
+    assert data["tags"] == ["adhere", "alignment", "lora", "sft", "dpo"]
     assert "license" not in data
     assert "No licence is given" in body
-    assert "| rules.md | markdown | `ab12` |" in body
+    assert "| rules.md | markdown | cc-by-4.0 | `ab12` |" in body
     assert "curate: 5 examples, 4 pairs, 3 probes" in body
     assert "| untested | 1 |" in body
     assert "- Children row with an adult." in body
@@ -238,9 +268,9 @@ def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     assert "| Reference NLL ↓ | 2.50 [2.00, 3.00] | 1.25 [0.75, 1.75] |" in body
     assert "Judge `likelihood`: admitted, 90% of 60 exam pairs" in body
     assert "Judge `asked`: withheld: it guessed." in body
-    assert "Win rate against base, judge `likelihood`: 80% [70%, 90%]" in body
-    assert "10%" not in body
-    assert "`model.safetensors`: the adapter's own greedy answer to" in body
+    assert "Win rate against base, judge `likelihood`: 80\u00a0% [70, 90] as it judged" in body
+    assert "10\u00a0%" not in body
+    assert "`model.safetensors`: the trained model's own greedy answer to" in body
 
 
 def test_no_path_of_this_machine_is_published(
@@ -258,9 +288,9 @@ def test_other_systems_are_exported_by_their_own_adapters(
     run: Path, system: str, adapter: str, monkeypatch: pytest.MonkeyPatch, no_gguf: None
 ) -> None:
     used: list[Path] = []
-    real = module.load_adapted
+    real = module.load_trained
     monkeypatch.setattr(
-        module, "load_adapted", lambda student, path: used.append(path) or real(student, path)
+        module, "load_trained", lambda student, path: used.append(path) or real(student, path)
     )
     said = adhere("export", str(run), "--system", system, "-q")
     assert said.code == 0, said.err
@@ -268,6 +298,40 @@ def test_other_systems_are_exported_by_their_own_adapters(
     card = (run / "export" / "README.md").read_text(encoding="utf-8")
     assert f"System `{system}`" in card
     assert "## Clauses" not in card  # clause by clause, only the last of the ladder is judged
+
+
+def test_what_full_tuning_left_is_exported_as_it_is(run: Path, student: Path) -> None:
+    tuned = run / "dpo" / "model"
+    save_tuned(student, tuned, 5)
+    shutil.rmtree(run / "dpo" / "adapter")
+    said = adhere("export", str(run), "-q")
+    assert said.code == 0, said.err
+    out = run / "export"
+    assert {path.name for path in out.iterdir()} == FILES
+    expected, found = (load_file(folder / "model.safetensors") for folder in (tuned, out))
+    assert set(found) == set(expected)
+    assert all(values.equal(expected[name]) for name, values in found.items())
+    checks = json.loads((out / "parity.json").read_text())
+    assert len(checks) == 3
+    assert checks[0]["same"] == 3
+    header = (out / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+    assert yaml.safe_load(header)["tags"] == ["adhere", "alignment", "sft", "dpo"]
+
+
+def test_an_adapter_on_a_fully_tuned_checkpoint_is_merged_into_that(
+    run: Path, student: Path, no_gguf: None
+) -> None:
+    save_tuned(student, run / "sft" / "model", 5)
+    shutil.rmtree(run / "sft" / "adapter")
+    said = adhere("export", str(run), "-q")
+    assert said.code == 0, said.err
+    name = "model.norm.weight"  # no adapter is on it
+    tuned, base, found = (
+        load_file(folder / "model.safetensors")[name]
+        for folder in (run / "sft" / "model", student, run / "export")
+    )
+    assert found.equal(tuned)
+    assert not found.equal(base.float())
 
 
 def test_an_earlier_export_is_replaced_and_anything_else_is_not(run: Path, no_gguf: None) -> None:
@@ -289,6 +353,8 @@ def test_wrong_inputs_are_refused_in_a_sentence(run: Path) -> None:
         in adhere("export", str(run), "--system", "rag").err
     )
     assert "no run here" in adhere("export", str(run / "nowhere")).err
+    said = adhere("export", str(run), "--licence", "x.md=mit")
+    assert (said.code, "no document of that name; the run's are rules.md." in said.err) == (2, True)
     shutil.rmtree(run / "evaluate")
     said = adhere("export", str(run))
     assert said.code == 2
@@ -307,7 +373,7 @@ def test_a_checkpoint_that_answers_otherwise_is_not_exported(
     monkeypatch.setattr(module, "write_merged", unmerged)
     said = adhere("export", str(run), "-q")
     assert said.code == 2
-    assert "model.safetensors does not answer as the adapter does: to the probe" in said.err
+    assert "model.safetensors does not answer as the trained model does: to the probe" in said.err
     assert not list(run.glob("export*"))
 
 
@@ -371,21 +437,28 @@ def test_a_text_that_openvino_splits_otherwise_is_no_silent_thing(
 
 def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:
     summary = json.loads((finished / "evaluate" / "summary.json").read_text())
+    documents = read_records(finished / "ingest" / "documents.jsonl", Document)
     for system in ADAPTERS:
         text = Card(
             name="boathouse",
             student="smollm2-135m-instruct",
             teacher="scripted",
             system=system,
-            documents=read_records(finished / "ingest" / "documents.jsonl", Document),
+            lora=True,
+            documents=documents,
+            licences={document.name: "" for document in documents},
             summary=summary,
             parities=[parity(0.01)],
             remarks=["Nothing else."],
         ).write()
         assert "license: apache-2.0" in text
         assert "Of " + str(len(summary["clauses"])) + " clauses" in text or system != "sft+dpo"
-        assert "part at a near tie (the adapter preferred its token by at most 0.01 nats)" in text
+        assert (
+            "part at a near tie (the trained model preferred its token by at most 0.01 nats)"
+            in text
+        )
         assert "- Nothing else." in text
+        assert ("General instructions: surprise" in text) is (system == "sft+dpo")
 
 
 def parity(gap: float) -> Parity:

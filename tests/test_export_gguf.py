@@ -16,11 +16,22 @@ from tiny import FAMILIES, SPLITS, TEXT, UNUSED, save_checkpoint, save_sentencep
 from tokenizers import pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from adhere.engines.openvino_model import converted
 from adhere.errors import EngineError
 from adhere.export import gguf_file
 from adhere.export.gguf_file import interleave, write_gguf
 from adhere.export.parity import Asked, Check, openvino_tokens
 from adhere.export.vocabulary import read_vocabulary
+from adhere.progress import NoProgress
+
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -196,6 +207,7 @@ def test_rows_are_interleaved_head_by_head() -> None:
             {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}},
             "rotary positions are scaled",
         ),
+        ("qwen2", {"rope_parameters": LLAMA3}, r"rotary positions are scaled \('llama3'\)"),
         ("qwen2", {"hidden_act": "gelu"}, "activation is gelu"),
     ],
 )
@@ -205,6 +217,42 @@ def test_what_llama_cpp_would_compute_differently_is_refused(
     folder = save_checkpoint(tmp_path / "tiny", family, **changes)
     with pytest.raises(EngineError, match=said):
         write_gguf(folder, tmp_path / "m.gguf", "f16", "tiny")
+
+
+def test_llama_31s_rotary_scaling_is_written_as_transformers_computes_it(tmp_path: Path) -> None:
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    folder = save_checkpoint(tmp_path / "tiny", "llama", rope_parameters=LLAMA3, head_dim=32)
+    write_gguf(folder, tmp_path / "m.gguf", "q8_0", "tiny")
+    [factors] = [
+        one
+        for one in gguf.GGUFReader(tmp_path / "m.gguf").tensors
+        if one.name == "rope_freqs.weight"
+    ]
+    assert (factors.tensor_type.name, list(factors.shape)) == ("F32", [16])
+    scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](AutoConfig.from_pretrained(folder), "cpu")
+    plain = 10000.0 ** -(np.arange(0, 32, 2) / 32)
+    np.testing.assert_allclose(plain / factors.data, scaled.numpy(), rtol=1e-6)
+    found = set(factors.data.tolist())
+    assert {1.0, 8.0} < found  # and some between
+
+
+def test_openvino_is_not_trusted_with_scaled_positions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads such a file as a model without the scaling. Should the end fail, it has learnt."""
+    pytest.importorskip("openvino_genai")
+    monkeypatch.setenv("ADHERE_CACHE", str(tmp_path / "cache"))
+    folder, file = tmp_path / "tiny", tmp_path / "m.gguf"
+    save_checkpoint(folder, "llama", rope_parameters=LLAMA3)
+    write_gguf(folder, file, "f16", "tiny")
+    parity = check(folder)
+    with pytest.raises(EngineError, match="cannot read it: it passes over the scaling of rotary"):
+        parity.gguf(file, "f16")
+    with pytest.raises(EngineError, match=r"passes over .* Use transformers:NAME"):
+        converted(file, NoProgress())
+    monkeypatch.setattr("adhere.engines.openvino_model._SCALED", "")
+    assert parity.gguf(file, "f16").fault
 
 
 def test_an_unfamiliar_architecture_is_named(tmp_path: Path) -> None:

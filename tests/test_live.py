@@ -17,17 +17,37 @@ from adhere.errors import InputError
 from adhere.records import Completion, Message, Request, Sampling
 
 SAMPLED = {"max_tokens": 120, "temperature": 1.5, "seed": 6}
+Models = dict[str, tuple[Path, Path | None]]
 ASKED = (Message(role="user", content="May I row at night?"),)
 
 
-@pytest.fixture(scope="module")
-def adapters(adapted_run: Path) -> dict[str, Path]:
-    return {"sft": adapted_run / "sft" / "adapter", "sft+dpo": adapted_run / "dpo" / "adapter"}
+@pytest.fixture
+def request_(request: pytest.FixtureRequest) -> pytest.FixtureRequest:
+    """Pytest's own, by a name that is not taken here."""
+    return request
 
 
 @pytest.fixture(scope="module")
-def model(tiny_student: Path, adapters: dict[str, Path]) -> LiveModel:
-    return LiveModel(tiny_student, adapters)
+def adapted(tiny_student: Path, adapted_run: Path) -> Models:
+    stages = {"sft": "sft", "sft+dpo": "dpo"}
+    adapters = {name: (tiny_student, adapted_run / at / "adapter") for name, at in stages.items()}
+    return {"base": (tiny_student, None), **adapters}
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_student: Path, tuned_run: Path) -> Models:
+    """Of each kind one: the student, an adapter on it, and two checkpoints of full tuning."""
+    return {
+        "base": (tiny_student, None),
+        "sft": (tuned_run / "sft" / "model", None),
+        "dpo": (tiny_student, tuned_run / "dpo-alone" / "adapter"),
+        "sft+dpo": (tuned_run / "dpo" / "model", None),
+    }
+
+
+@pytest.fixture(scope="module")
+def model(adapted: Models) -> LiveModel:
+    return LiveModel(adapted)
 
 
 def request(prompt: str | tuple[Message, ...] = ASKED, **sampling: object) -> Request:
@@ -38,23 +58,26 @@ def whole(replies: Iterator[Completion]) -> Completion:
     return list(replies)[-1]
 
 
-def test_each_name_answers_as_the_engine_does_under_that_adapter(
-    model: LiveModel, tiny_student: Path, adapters: dict[str, Path]
+@pytest.mark.parametrize("kind", ["adapted", "tuned"])
+def test_each_name_answers_as_the_engine_does_with_that_model(
+    kind: str, request_: pytest.FixtureRequest
 ) -> None:
     """And in turns: an adapter leaves nothing behind."""
-    assert model.names == ("base", "sft", "sft+dpo")
+    models: Models = request_.getfixturevalue(kind)
+    model = LiveModel(models)
+    assert model.names == tuple(models)
     engines = {
-        name: TransformersEngine(str(tiny_student), adapters.get(name)) for name in model.names
+        name: TransformersEngine(str(folder), adapter) for name, (folder, adapter) in models.items()
     }
     for asked in (request(), request("Once", temperature=1.0, top_p=0.9, seed=3)):
         expected = {name: next(iter(one.complete([asked]))) for name, one in engines.items()}
-        assert len({completion.text for completion in expected.values()}) == 3
+        assert len({completion.text for completion in expected.values()}) == len(models)
         for name in (*model.names, *reversed(model.names)):
             assert whole(model.reply(name, asked)) == expected[name]
 
 
 def test_a_model_without_adapters_is_the_base_alone(tiny_student: Path, model: LiveModel) -> None:
-    bare = LiveModel(tiny_student, {})
+    bare = LiveModel({"base": (tiny_student, None)})
     assert bare.names == ("base",)
     assert whole(bare.reply("base", request())) == whole(model.reply("base", request()))
 
@@ -119,4 +142,4 @@ def test_room_is_what_the_prompt_leaves_of_the_context(model: LiveModel) -> None
 
 def test_a_folder_without_an_adapter_is_refused(tiny_student: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no adapter_config\.json"):
-        LiveModel(tiny_student, {"sft": tmp_path})
+        LiveModel({"base": (tiny_student, None), "sft": (tiny_student, tmp_path)})

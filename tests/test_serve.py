@@ -30,10 +30,15 @@ SAMPLED = {"temperature": 1.5, "seed": 6, "max_tokens": 120}
 ENDLESS = {"model": "dpo", "temperature": 0, "max_tokens": 1900}
 
 
+def models(run: Path) -> dict[str, tuple[Path, Path | None]]:
+    bench = Bench(run, RunSettings.read(run / "run.toml"), NoProgress())
+    stages = {"base": None, **bench.finished}
+    return {name: bench.trained(stage) for name, stage in stages.items()}
+
+
 @pytest.fixture(scope="module")
 def address(adapted_run: Path) -> Iterator[str]:
-    bench = Bench(adapted_run, RunSettings.read(adapted_run / "run.toml"), NoProgress())
-    server = serve.server(LiveModel(bench.student, bench.adapters))
+    server = serve.server(LiveModel(models(adapted_run)))
     with serve.listening("127.0.0.1", 0) as listener:
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -215,7 +220,7 @@ def test_a_failure_of_the_model_is_an_error_of_openais_shape(
 ) -> None:
     from starlette.testclient import TestClient
 
-    live = LiveModel(tiny_student, {})
+    live = LiveModel({"base": (tiny_student, None)})
 
     def fail(*_: object) -> None:
         raise RuntimeError("out of order")
@@ -251,10 +256,39 @@ def test_what_is_missing_is_one_sentence(run: Path, monkeypatch: pytest.MonkeyPa
         shutil.rmtree(run / stage)
     said = adhere("serve", str(run))
     assert (said.code, said.out) == (2, "")
-    assert f"{run}: no adapter yet; train one with `adhere run {run}` first." in said.err
+    assert f"{run}: nothing is trained yet; run `adhere run {run}` first." in said.err
     assert "nowhere: no run here" in adhere("serve", "nowhere").err
     monkeypatch.setattr(serve, "find_spec", lambda name: None)
     assert "pip install 'adhere[serve]'" in adhere("serve", str(run)).err
+
+
+def test_checkpoints_of_full_tuning_are_served_beside_the_student(
+    tuned_run: Path, client: openai.OpenAI
+) -> None:
+    command = [sys.executable, "-c", "from adhere.cli import main; main()", "serve", "--port=0"]
+    environment = {**os.environ, "COLUMNS": "200"}
+    with subprocess.Popen(
+        [*command, str(tuned_run)], stderr=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        try:
+            assert child.stderr
+            line = child.stderr.readline()
+            found = re.search(r"Serving base, sft, dpo, sft\+dpo at (\S+);", line)
+            assert found, line + child.stderr.read()
+            with openai.OpenAI(base_url=found[1], api_key="none", max_retries=0) as other:
+                ours, theirs = (
+                    {
+                        name: one.chat.completions.create(
+                            model=name, messages=ASKED, max_tokens=9
+                        ).choices
+                        for name in ("base", "sft", "dpo", "sft+dpo")
+                    }
+                    for one in (other, client)
+                )
+            assert (ours["base"], ours["dpo"]) == (theirs["base"], theirs["dpo"])
+            assert ours["sft+dpo"] not in (theirs["sft+dpo"], ours["base"], ours["sft"])
+        finally:
+            child.kill()
 
 
 def test_ctrl_c_ends_it_cleanly_in_the_middle_of_an_answer(run: Path) -> None:

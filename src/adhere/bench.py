@@ -23,7 +23,7 @@ from adhere.train import check_training
 T = TypeVar("T")
 
 ADAPTERS = {"document-lm": "document-lm", "sft": "sft", "dpo": "dpo-alone", "sft+dpo": "dpo"}
-"""The systems that are the student under an adapter, and the stage that trains it."""
+"""The systems that are the student as a training left it, and the stage of that training."""
 
 
 class Bench:
@@ -104,20 +104,12 @@ class Bench:
         return checkpoint_folder(self.settings.models.student, self.progress)
 
     @property
-    def adapters(self) -> dict[str, Path]:
-        """The finished adapters of the run by the name of their system, else of their stage.
-
-        Those of the student as it came: not those of a checkpoint that full tuning left.
-        """
-        names = {stage: name for name, stage in ADAPTERS.items()}
-        there = [
-            path
-            for path in sorted(self.run.glob("*/adapter"))
-            if not path.parent.suffix and self.trained(path.parent.name)[0] == self.student
-        ]
-        found = {names.get(path.parent.name, path.parent.name): path for path in there}
-        known = {name: found.pop(name) for name in ADAPTERS if name in found}
-        return known | found
+    def finished(self) -> dict[str, str]:
+        """The run's finished trainings: the name of the system, else of the stage -> the stage."""
+        left = [path for kind in ("adapter", "model") for path in self.run.glob(f"*/{kind}")]
+        stages = {path.parent.name for path in left if path.is_dir() and not path.parent.suffix}
+        known = {name: stage for name, stage in ADAPTERS.items() if stage in stages}
+        return known | {stage: stage for stage in sorted(stages - set(known.values()))}
 
     def trained(self, stage: str | None) -> tuple[Path, Path | None]:
         """What a training stage left: a checkpoint, and the adapter to lay over it, if any.

@@ -35,12 +35,13 @@ def converse(run: Path, settings: RunSettings) -> None:
     from rich.console import Console
 
     bench = Bench(run, settings, ConsoleProgress())
-    aligned = next((name for name in ("sft+dpo", "sft", "dpo") if name in bench.adapters), None)
+    aligned = next((name for name in ("sft+dpo", "sft", "dpo") if name in bench.finished), None)
     if aligned is None:
         raise InputError(f"{run}: no aligned model yet; run `adhere run {run}` first.")
     console = Console(highlight=False)
     with console.status("Loading the models"):
-        live = LiveModel(bench.student, {aligned: bench.adapters[aligned]})
+        stages = {BASE: None, aligned: bench.finished[aligned]}
+        live = LiveModel({name: bench.trained(stage) for name, stage in stages.items()})
     said: dict[str, Turns] = dict.fromkeys(live.names, ())
     if console.is_terminal:
         console.print(f"Ask {BASE} and {aligned}; an empty line ends it, Ctrl-C stops an answer.")

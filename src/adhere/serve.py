@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adhere.bench import Bench
-from adhere.engines.live import LiveModel
+from adhere.engines.live import BASE, LiveModel
 from adhere.errors import AdhereError, InputError, MissingExtraError
 from adhere.progress import ConsoleProgress
 from adhere.records import Completion, Message, Request, Sampling
@@ -45,17 +45,18 @@ _Zero = Annotated[float, Field(ge=0, le=0)]
 def serve(run: Path, settings: RunSettings, host: str, port: int) -> None:
     """Serve the run's models until Ctrl-C; port 0 takes any that is free.
 
-    Raises InputError where the run has no adapter yet or the address cannot be
+    Raises InputError where the run has trained nothing yet or the address cannot be
     used, MissingExtraError without the packages.
     """
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"Serving needs {missing[0]}; pip install 'adhere[serve]'.")
     bench = Bench(run, settings, ConsoleProgress())
-    if not bench.adapters:
-        raise InputError(f"{run}: no adapter yet; train one with `adhere run {run}` first.")
+    if not bench.finished:
+        raise InputError(f"{run}: nothing is trained yet; run `adhere run {run}` first.")
     with listening(host, port) as listener:
-        live = LiveModel(bench.student, bench.adapters)
+        stages = {BASE: None, **bench.finished}
+        live = LiveModel({name: bench.trained(stage) for name, stage in stages.items()})
         place = "http://{}:{}/v1".format(*listener.getsockname())
         bench.progress.note(f"Serving {', '.join(live.names)} at {place}; Ctrl-C ends it.")
         with suppress(KeyboardInterrupt):  # this is how it ends

@@ -1,7 +1,9 @@
 """The data of a run: a person's corrections, out and back in, and formats that others read."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from adhere.cli.common import Flag, app, errors_in_words, saved
 
@@ -53,7 +55,7 @@ def export_data(
     *,
     out: Path,
     format: Literal["jsonl", "parquet"] = "jsonl",
-    licence: str = "",
+    licence: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     push: str | None = None,
     public: Flag = False,
 ) -> None:
@@ -68,7 +70,8 @@ def export_data(
     format
         Of the tables.
     licence
-        Of the documents, as the hub spells it (cc-by-4.0) or in words.
+        Of the documents, as the hub spells it (cc-by-4.0) or in words; NAME=LICENCE for one of
+        several documents, by its name in the run; may be given again.
     push
         Upload it to this dataset repository of the Hugging Face hub (HF_TOKEN must allow it).
     public

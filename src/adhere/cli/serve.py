@@ -14,7 +14,7 @@ def serve(run: Path, *, port: Port = 8000, host: str = "127.0.0.1") -> None:
     Parameters
     ----------
     run
-        The run's folder, with an adapter trained.
+        The run's folder, with a training done.
     port
         Where to listen; 0 takes any port that is free.
     host

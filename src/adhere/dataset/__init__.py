@@ -1,12 +1,14 @@
 """A run's data as a folder that `datasets.load_dataset` and TRL read, with its data card."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from adhere.dataset.card import MADE_BY, card
 from adhere.dataset.rows import RunData, Split, splits
 from adhere.errors import InputError, MissingExtraError
+from adhere.licences import read_licences
 from adhere.store import fresh_folder
 
 __all__ = ["Format", "export_data"]
@@ -16,14 +18,18 @@ Format = Literal["jsonl", "parquet"]
 _CARD = "README.md"
 
 
-def export_data(run: Path, out: Path, format: Format = "jsonl", licence: str = "") -> list[Split]:
+def export_data(
+    run: Path, out: Path, format: Format = "jsonl", licence: Sequence[str] = ()
+) -> list[Split]:
     """Write the folder `out`, which appears when it is whole; returns its tables.
 
-    `licence` is that of the documents, in the hub's spelling (cc-by-4.0) or in words.
-    Raises InputError for a run without `curate` and where `out` holds something else,
-    MissingExtraError for parquet where `datasets` is not installed.
+    `licence`: of the documents, in the hub's spelling (cc-by-4.0) or in words; read by
+    `read_licences`. Raises InputError for a run without `curate`, for a licence of no document
+    and where `out` holds something else, MissingExtraError for parquet where `datasets` is
+    not installed.
     """
     data = RunData(run)
+    licences = read_licences(licence, data.documents)
     _refuse_strangers(out)
     tables = splits(data)
     paths = {split.config: f"{split.config}/{split.name}.{format}" for split in tables}
@@ -32,7 +38,7 @@ def export_data(run: Path, out: Path, format: Format = "jsonl", licence: str = "
             path = folder / paths[split.config]
             path.parent.mkdir()
             _write(path, split.table, format)
-        (folder / _CARD).write_text(card(data, tables, paths, licence), encoding="utf-8")
+        (folder / _CARD).write_text(card(data, tables, paths, licences), encoding="utf-8")
     return tables
 
 

@@ -27,18 +27,25 @@ _STRANGE = "hold an e-mail address or a number that does not stand in the docume
 
 
 def card(
-    data: RunData, splits: Sequence[Split], paths: Mapping[str, str], licence: str = ""
+    data: RunData,
+    splits: Sequence[Split],
+    paths: Mapping[str, str],
+    licences: Mapping[str, str],
 ) -> str:
-    """The README.md of the dataset, with the YAML header that `datasets` reads."""
+    """The README.md of the dataset, with the YAML header that `datasets` reads.
+
+    `paths`: configuration -> its file. `licences`: document name -> licence, or "".
+    """
     made = {name: read_manifest(data.run / name) for name in (*_DROPPING, "evaluate")}
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"json": _json, "cell": _cell}
-    names = [document.name for document in data.documents]
+    names, licence = [document.name for document in data.documents], _whole(licences)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         title=f"Values of {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else ""),
         made_by=MADE_BY,
         version=version("adhere"),
         licence=licence,
+        licences=licences,
         licence_id=licence if _HUB_LICENCE.fullmatch(licence) else licence and "other",
         documents=data.documents,
         languages=sorted({document.language for document in data.documents}),
@@ -55,6 +62,14 @@ def card(
         personal=_personal(data),
         weaknesses=[*_structure(data), *_wording(data), *_measured(data, made)],
     )
+
+
+def _whole(licences: Mapping[str, str]) -> str:
+    """The licence of all the documents together; empty where that of one is not stated."""
+    found = set(licences.values())
+    if "" in found:
+        return ""
+    return found.pop() if len(found) == 1 else "several, see the sources"
 
 
 def _json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""One model in memory with all its adapters, whose answers can be read as they are written.
+"""A run's models, whose answers can be read as they are written.
 
 The engines answer many requests at once for the stages; this one answers one person.
 """
@@ -20,24 +20,29 @@ if TYPE_CHECKING:
     import torch
 
 BASE = "base"
-"""The name of the model without an adapter."""
+"""The name of the model that nothing has trained."""
 
 
 class LiveModel:
-    """The checkpoint in `folder` with `adapters` by name, loaded once.
+    """Models by name: each a checkpoint's folder, and the adapter to lay over it, if any.
 
-    The adapters take turns in the one model: it writes one answer at a time. Raises
-    InputError where a folder holds no adapter, EngineError where the model cannot
+    A checkpoint is in memory once, and its adapters take turns in it: one answer is written
+    at a time. That of the first model is loaded now, another (full tuning leaves them) when
+    it is first asked. All must read text alike, as what was trained from one student does.
+    Raises InputError where a folder holds no adapter, EngineError where the first model cannot
     be loaded or an adapter does not fit it, MissingExtraError without the packages.
     """
 
-    def __init__(self, folder: Path, adapters: Mapping[str, Path]) -> None:
+    def __init__(self, models: Mapping[str, tuple[Path, Path | None]]) -> None:
+        adapters = [adapter for _, adapter in models.values() if adapter]
         require_packages(adapter=bool(adapters))
-        for adapter in adapters.values():
+        for adapter in adapters:
             require_adapter(adapter)
-        self._checkpoint = Checkpoint(folder, adapters)
+        self._models = models
+        self._loaded: dict[Path, Checkpoint] = {}
+        self.names = tuple(models)
+        self._checkpoint = self._opened(self.names[0])
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="adhere-live")  # so, in turn
-        self.names = (BASE, *adapters)
         self.context = self._checkpoint.context
         """Tokens of prompt and answer together."""
 
@@ -65,6 +70,18 @@ class LiveModel:
         # The text as it was shown: decoding the whole at once may differ by a space.
         yield replace(whole, text=text, finish="stop" if stopped else whole.finish)
 
+    def _opened(self, name: str) -> Checkpoint:
+        """The model's checkpoint under all its adapters."""
+        folder = self._models[name][0]
+        if folder not in self._loaded:
+            adapters = {
+                one: adapter
+                for one, (place, adapter) in self._models.items()
+                if adapter and place == folder
+            }
+            self._loaded[folder] = Checkpoint(folder, adapters)
+        return self._loaded[folder]
+
     @contextmanager
     def _writing(
         self, name: str, request: Request, tokens: Tokens
@@ -79,9 +96,10 @@ class LiveModel:
 
         def write() -> Completion:
             try:
-                with self._checkpoint.under(None if name == BASE else name):
+                checkpoint = self._opened(name)
+                with checkpoint.under(name if self._models[name][1] else None):
                     prompts = [(request, tokens)]
-                    return self._checkpoint.generate(prompts, pieces, [_until(unwanted)])[0]
+                    return checkpoint.generate(prompts, pieces, [_until(unwanted)])[0]
             except BaseException:
                 pieces.end()  # else the reader waits for ever
                 raise

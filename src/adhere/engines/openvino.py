@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from adhere.engines.openvino_scorer import Scorer
 from adhere.errors import EngineError, MissingExtraError
 from adhere.progress import NoProgress, Progress
 from adhere.records import Completion, Request, Sampling, Score, ScoreRequest
+from adhere.store import file_sha256
 
 if TYPE_CHECKING:
     import openvino_genai
@@ -39,13 +41,20 @@ class OpenVINOEngine:
     """
 
     def __init__(self, model: str, progress: Progress | None = None) -> None:
-        self.name = f"openvino:{model}"
         self._address = model
+        self._name = ""
         self._progress = progress or NoProgress()
         self._numbers = count()
         self._model: LocalModel | None = None
         self._pipeline: openvino_genai.ContinuousBatchingPipeline | None = None
         self._scorer: Scorer | None = None
+
+    @property
+    def name(self) -> str:
+        """The address, and of a file the hash of its weights: exported anew, it is another."""
+        if not self._name:
+            self._name = f"openvino:{self._address}{_mark(Path(self._address).expanduser())}"
+        return self._name
 
     def check(self) -> None:
         """Fetch the weights where they are missing; raises what `models.gguf_file` raises."""
@@ -107,6 +116,10 @@ class OpenVINOEngine:
                 model.folder, model.tokenizer, scheduler, "CPU"
             )
         return _Flight(self.name, self._pipeline, model, self._numbers)
+
+
+def _mark(file: Path) -> str:
+    return f"@{file_sha256(file)[:12]}" if file.is_file() else ""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""A finished run's model as files that others can use, checked against the adapter.
+"""A finished run's model as files that others can use, checked against what was trained.
 
 Above the stages: it reads what they have made and changes nothing in the run.
 """

@@ -12,7 +12,16 @@ from adhere.evaluate.matches import aligned
 from adhere.export.parity import Parity
 from adhere.models import CATALOGUE
 from adhere.records import Document
-from adhere.report.data import METRICS, SYSTEMS, Metric
+from adhere.report.costs import CostRow, cost_rows
+from adhere.report.data import (
+    METRICS,
+    SYSTEMS,
+    WIN_RATE,
+    Estimate,
+    Metric,
+    headline_system,
+    read_estimate,
+)
 
 Summary = Mapping[str, Any]
 
@@ -36,11 +45,15 @@ class Card:
     """As the run's settings have it: a catalogue name, a folder, or a hub repository."""
     teacher: str
     system: str
+    lora: bool
+    """An adapter was trained, and is merged in; else every weight."""
     documents: Sequence[Document]
+    licences: Mapping[str, str]
+    """Document name -> licence; empty where none was stated."""
     summary: Summary
     """`evaluate/summary.json`."""
-    parities: Sequence[Parity]
-    remarks: Sequence[str]
+    parities: Sequence[Parity] = ()
+    remarks: Sequence[str] = ()
     """What was left out of the export and why, in sentences."""
 
     def write(self) -> str:
@@ -54,12 +67,13 @@ class Card:
     def _header(self) -> str:
         from huggingface_hub import ModelCardData
 
+        method = ["lora"] if self.lora else []
         data = ModelCardData(
             base_model=repository(self.student),
             library_name="transformers",
             pipeline_tag="text-generation",
             license=licence(self.student),
-            tags=["adhere", "alignment", "lora", *self.system.split("+")],
+            tags=["adhere", "alignment", *method, *self.system.split("+")],
         )
         return f"---\n{data.to_yaml()}\n---\n\n"
 
@@ -69,10 +83,12 @@ class Card:
         clauses = summary["clauses"] if self.system == aligned(list(summary["systems"])) else []
         counted = Counter(row["result"] for row in clauses)
         systems = ["base", self.system]
+        costs = cost_rows(summary) if self.system == headline_system(summary) else []
         return {
             "name": self.name,
             "base": repository(self.student) or f"`{Path(self.student).name}`",
             "documents": self.documents,
+            "licences": self.licences,
             "system": self.system,
             "meaning": SYSTEMS[self.system],
             "data": _data(summary["counts"]),
@@ -87,9 +103,11 @@ class Card:
             "probes": summary["counts"]["curate"]["probes"],
             "systems": systems,
             "metrics": _metric_rows(summary["systems"], systems),
+            "costs": [_cost(row) for row in costs if not row.absent],
+            "uncosted": [f"{row.what}. {row.absent}" for row in costs if row.absent],
             "judges": [{"name": one["name"], "says": _judge(one)} for one in summary["judges"]],
             "wins": [
-                _win(win)
+                _win(win, next(one for one in summary["judges"] if one["name"] == win["judge"]))
                 for win in summary["win_rates"]
                 if (win["a"], win["b"]) == (self.system, "base")
             ],
@@ -123,18 +141,29 @@ def _metric_rows(
     table: Mapping[str, Mapping[str, Summary]], systems: Sequence[str]
 ) -> list[list[str]]:
     return [
-        [f"{metric.label} {metric.arrow}".strip(), *(_cell(metric, table[one]) for one in systems)]
+        [
+            f"{metric.label} {metric.arrow}".strip(),
+            *(_cell(metric, read_estimate(table[one].get(metric.key))) for one in systems),
+        ]
         for metric in METRICS
         if any(metric.key in table[one] for one in systems)
     ]
 
 
-def _cell(metric: Metric, measured: Mapping[str, Summary]) -> str:
-    if metric.key not in measured:
+def _cost(row: CostRow) -> list[str]:
+    cells = [_cell(row.metric, found) for found in (row.base, row.ours, row.change)]
+    return [f"{row.what} {row.metric.arrow}".strip(), *cells]
+
+
+def _cell(metric: Metric, found: Estimate | None) -> str:
+    if found is None:
         return "–"
-    value, low, high = (measured[metric.key][part] for part in ("value", "low", "high"))
-    bounds = "" if low is None else f" [{metric.number(low)}, {metric.number(high)}]"
-    return metric.write(value) + bounds
+    bounds = (
+        ""
+        if found.low is None or found.high is None
+        else f" [{metric.number(found.low)}, {metric.number(found.high)}]"
+    )
+    return metric.write(found.value) + bounds
 
 
 def _judge(judge: Summary) -> str:
@@ -146,22 +175,30 @@ def _judge(judge: Summary) -> str:
     )
 
 
-def _win(win: Summary) -> str:
-    bounds = "" if win["low"] is None else f" [{win['low']:.0%}, {win['high']:.0%}]"
-    return f"Win rate against base, judge `{win['judge']}`: {win['rate']:.0%}{bounds}"
+def _win(win: Summary, judge: Summary) -> str:
+    raw, corrected = read_estimate(win, "rate"), read_estimate(win.get("corrected"))
+    freed = (
+        f"{_cell(WIN_RATE, corrected)} freed of the errors of its exam"
+        if corrected
+        else "not freed of the errors of its exam"
+    )
+    return (
+        f"Win rate against base, judge `{win['judge']}`: {_cell(WIN_RATE, raw)} as it judged, "
+        f"{freed} ({judge['exam_accuracy']:.0%} of {judge['n']} pairs sorted right)"
+    )
 
 
 def _file(parity: Parity) -> str:
     text = (
-        f"`{parity.file}`: the adapter's own greedy answer to {parity.same} of {parity.prompts} "
-        "probes"
+        f"`{parity.file}`: the trained model's own greedy answer to {parity.same} of "
+        f"{parity.prompts} probes"
     )
     if not parity.partings:
         return text + "."
     widest = max(one.gap for one in parity.partings)
     return (
-        f"{text}; the others part at a near tie (the adapter preferred its token by at most "
-        f"{widest:.2f} nats)."
+        f"{text}; the others part at a near tie (the trained model preferred its token by at "
+        f"most {widest:.2f} nats)."
     )
 
 

@@ -23,6 +23,8 @@ Kind = Literal["f16", "q8_0"]
 Floats = NDArray[np.float32]
 
 LARGEST_F16 = 65504.0
+SCALED = "llama3"
+"""The one way of scaling rotary positions that is written; transformers' name."""
 _BLOCK = 32
 """Q8_0 stores this many neighbouring weights under one scale."""
 
@@ -56,7 +58,7 @@ def require_family(config: Any) -> Family:
         known = ", ".join(FAMILIES)
         raise EngineError(f"its architecture is {config.model_type}; known here are {known}")
     rope = config.rope_parameters["rope_type"]
-    if rope != "default":
+    if rope != "default" and not (rope == SCALED and family.architecture == "llama"):
         raise EngineError(f"its rotary positions are scaled ('{rope}')")
     if config.hidden_act != "silu":
         raise EngineError(f"its activation is {config.hidden_act}, not silu")
@@ -82,6 +84,9 @@ def write_gguf(checkpoint: Path, file: Path, kind: Kind, name: str) -> str:
         pre = write_vocabulary(writer, checkpoint, config.vocab_size)
         for tensor, values in _named(checkpoint, config, family):
             _add(writer, tensor, values, kind)
+        if config.rope_parameters["rope_type"] == SCALED:
+            factors = rotary_factors(config.rope_parameters, _head_size(config))
+            _add(writer, "rope_freqs.weight", factors, kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -161,6 +166,22 @@ def interleave(rows: Floats, heads: int) -> Floats:
     """
     halves = rows.reshape(heads, 2, -1, *rows.shape[1:])
     return halves.swapaxes(1, 2).reshape(rows.shape)
+
+
+def rotary_factors(rope: Mapping[str, Any], head: int) -> Floats:
+    """What Llama 3.1's scaling divides each of a head's head / 2 rotary frequencies by.
+
+    A frequency that turns more than `high_freq_factor` times over the context that the model
+    was first trained on stays, one below `low_freq_factor` turns is divided by `factor`, and
+    between them the frequency itself goes over linearly. Source: `apply_scaling` of Meta's
+    reference (github.com/meta-llama/llama-models, models/llama3/model.py); llama.cpp's
+    convert_hf_to_gguf.py writes it as this tensor.
+    """
+    frequencies = rope["rope_theta"] ** -(np.arange(0, head, 2) / head)
+    turns = rope["original_max_position_embeddings"] * frequencies / (2 * np.pi)
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    kept = np.clip((turns - low) / (high - low), 0, 1)
+    return (1 / ((1 - kept) / rope["factor"] + kept)).astype(np.float32)
 
 
 def _add(writer: "GGUFWriter", name: str, values: Floats, kind: Kind) -> None:

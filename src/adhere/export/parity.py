@@ -1,10 +1,11 @@
-"""Does an exported file give the answers that the adapter gave?
+"""Does an exported file give the answers that the trained model gave?
 
-The same prompts, as the same tokens, go through the student under its adapter and through
-what was exported, each greedily and in float32. Rounding the sum of weights and adapter moves
-every logit a little, so two tokens that are nearly as likely may change places, and all that
-follows differs. Such a parting is allowed where the adapter itself finds the other token
-less likely by no more than a bound; any other is an error.
+The same prompts, as the same tokens, go through what was trained (the student under its
+adapter, or the checkpoint that full tuning left) and through what was exported, each greedily
+and in float32. Rounding the sum of weights and adapter moves every logit a little, so two
+tokens that are nearly as likely may change places, and all that follows differs. Such a parting
+is allowed where the trained model itself finds the other token less likely by no more than a
+bound; any other is an error.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +21,14 @@ from adhere.records import Message
 Tokens = list[int]
 
 NEAR_TIE: Mapping[str, float] = {"safetensors": 0.1, "f16": 0.1, "q8_0": 0.3}
-"""Format -> nats by which the adapter may prefer its own token where a file parts from it.
+"""Format -> nats by which the trained model may prefer its own token where a file parts from it.
 
 Our choice: the other token is then at least 90 per cent as likely, 74 at 8 bits.
 """
 _BATCH = 12
 """Prompts that are asked together."""
 _ALTERNATIVES = 50
-"""Tokens a position that are remembered of the adapter; a less likely one is no near tie."""
+"""Tokens a position that are remembered; a less likely one is no near tie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The adapter's greedy answer, and at each of its positions token -> log-probability."""
+    """The trained model's greedy answer, and at each position token -> log-probability."""
 
     tokens: Tokens
     alternatives: Sequence[Mapping[int, float]]
@@ -50,7 +51,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parting:
-    """Where a file's answer leaves the adapter's: the first token that differs."""
+    """Where a file's answer leaves the trained model's: the first token that differs."""
 
     probe: str
     question: str
@@ -58,7 +59,7 @@ class Parting:
     expected: str
     found: str
     gap: float
-    """Nats by which the adapter prefers its own token (at least)."""
+    """Nats by which the trained model prefers its own token (at least)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class Parity:
     same: int
     """Answers that are the same to the last token."""
     tokens: int
-    """Tokens of the adapter's answers."""
+    """Tokens of the trained model's answers."""
     bound: float
     """The gap up to which a parting is a near tie, in nats."""
     partings: tuple[Parting, ...]
@@ -83,28 +84,29 @@ class Parity:
         if wide is None:
             return ""
         return (
-            f"to the probe {wide.probe} (“{wide.question}”) it parts from the adapter's answer at "
-            f"token {wide.position + 1}, “{wide.found}” for “{wide.expected}”, which the adapter "
-            f"finds {wide.gap:.2f} nats likelier (rounding explains up to {self.bound})"
+            f"to the probe {wide.probe} (“{wide.question}”) it parts from the trained model's "
+            f"answer at token {wide.position + 1}, “{wide.found}” for “{wide.expected}”, which "
+            f"the trained model finds {wide.gap:.2f} nats likelier (rounding explains up to "
+            f"{self.bound})"
         )
 
     def require(self) -> None:
         """Raise EngineError where there is a fault."""
         if self.fault:
             raise EngineError(
-                f"{self.file} does not answer as the adapter does: {self.fault}. "
+                f"{self.file} does not answer as the trained model does: {self.fault}. "
                 "Nothing was exported."
             )
 
 
 class Check:
-    """The adapter's own answers, to compare others with.
+    """The trained model's own answers, to compare others with.
 
     `ends` are the tokens that end an answer, `limit` the most tokens of one.
     """
 
     def __init__(
-        self, adapted: Any, tokenizer: Any, ends: Sequence[int], asked: Sequence[Asked], limit: int
+        self, trained: Any, tokenizer: Any, ends: Sequence[int], asked: Sequence[Asked], limit: int
     ) -> None:
         self.asked = asked
         self._tokenizer = tokenizer
@@ -112,11 +114,11 @@ class Check:
         self._limit = limit
         self._references = [
             Reference(self._cut(tokens), [self._likeliest(row) for row in logits])
-            for tokens, logits in self._generate(adapted)
+            for tokens, logits in self._generate(trained)
         ]
 
     def checkpoint(self, folder: Path) -> Parity:
-        """A merged checkpoint, as transformers reads it back."""
+        """An exported checkpoint, as transformers reads it back."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -217,17 +219,18 @@ def openvino_answers(
     import openvino
     import openvino_genai
 
-    from adhere.engines.openvino_model import first_line
+    from adhere.engines.openvino_model import first_line, require_readable
 
     config = openvino_genai.GenerationConfig()
     config.max_new_tokens = limit
     config.stop_token_ids = set(ends)
     exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
     try:
+        require_readable(gguf)
         pipeline = openvino_genai.ContinuousBatchingPipeline(
             gguf, openvino_genai.SchedulerConfig(), "CPU", exact
         )
-    except (RuntimeError, IndexError, ValueError) as error:
+    except (EngineError, RuntimeError, IndexError, ValueError) as error:
         raise EngineError(f"OpenVINO GenAI cannot read it: {first_line(error)}") from error
     prompts = [openvino.Tensor(np.array([one.tokens], np.int64)) for one in asked]
     results = pipeline.generate(prompts, [config] * len(prompts))

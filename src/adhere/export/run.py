@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from adhere.engines.transformers import end_tokens
 from adhere.errors import EngineError, InputError, MissingExtraError, SettingsError
 from adhere.export.card import Card, repository
 from adhere.export.gguf_file import Kind, write_gguf
-from adhere.export.merge import load_adapted, write_merged
-from adhere.export.modelfile import Chat, ChatShape, chat_shape, modelfile
+from adhere.export.merge import load_trained, write_merged
+from adhere.export.modelfile import Chat, Shape, chat_shape, modelfile
 from adhere.export.parity import Asked, Check, Parity, openvino_tokens
+from adhere.licences import read_licences
 from adhere.progress import Progress
 from adhere.records import Document, Probe
 from adhere.settings import RunSettings
@@ -45,25 +46,28 @@ class Exported:
 
 
 def export_run(
-    run: Path, settings: RunSettings, out: Path, system: str, progress: Progress
+    run: Path,
+    settings: RunSettings,
+    out: Path,
+    system: str,
+    licence: Sequence[str],
+    progress: Progress,
 ) -> Exported:
     """Write the merged checkpoint, GGUF files, Modelfile and model card of a run to `out`.
 
-    An earlier export at `out` is replaced when the new one is whole. Raises InputError
-    for a run that is not finished or an `out` that holds something else, SettingsError for
-    an unknown system, EngineError where an exported file does not answer as the adapter
-    does, MissingExtraError without the packages.
+    `licence`: of the documents, read by `read_licences`. An earlier export at `out` is replaced
+    when the new one is whole. Raises InputError for a run that is not finished, a licence of no
+    document or an `out` that holds something else, SettingsError for an unknown system,
+    EngineError where an exported file does not answer as the trained model does,
+    MissingExtraError without the packages.
     """
-    summary = _require(run, out, system)
-    name = run.resolve().name if out == run / DEFAULT else out.resolve().name
     bench = Bench(run, settings, progress)
-    if bench.trained(ADAPTERS[system])[0] != bench.student:
-        raise InputError(
-            f"{run}: '{system}' rests on full tuning; export merges LoRA adapters only."
-        )
+    summary = _require(bench, out, system)
+    name = run.resolve().name if out == run / DEFAULT else out.resolve().name
+    card = _card(bench, name, system, licence, summary)
     with fresh_folder(out) as folder:
-        check, shape, stops = _merge(bench, run / ADAPTERS[system] / "adapter", folder)
-        progress.note("asking the merged checkpoint")
+        check, shape, stops = _merge(bench, ADAPTERS[system], folder)
+        progress.note("asking the exported checkpoint")
         merged = check.checkpoint(folder)
         merged.require()
         parities, remarks = _ggufs(folder, name, check, progress)
@@ -71,27 +75,30 @@ def export_run(
             text = modelfile(FIRST_GGUF, shape, stops)
             (folder / "Modelfile").write_text(text, encoding="utf-8")
         exported = Exported(out, [merged, *parities], remarks)
-        _describe(bench, folder, name, system, summary, exported)
+        _describe(folder, replace(card, parities=exported.parities, remarks=exported.remarks))
     return exported
 
 
-def _merge(bench: Bench, adapter: Path, folder: Path) -> tuple[Check, ChatShape | None, list[str]]:
-    """Write the merged checkpoint; gives the adapter's answers, the chat's shape and its stops."""
+def _merge(bench: Bench, stage: str, folder: Path) -> tuple[Check, Shape | None, list[str]]:
+    """Write what the stage trained as one checkpoint.
+
+    Gives the answers of what was trained, the chat's shape and its stops.
+    """
     from transformers import AutoTokenizer
 
-    student, base = bench.student, bench.settings.models.student
-    tokenizer: Any = AutoTokenizer.from_pretrained(student)
+    (checkpoint, adapter), base = bench.trained(stage), bench.settings.models.student
+    tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
 
     def render(chat: Chat, more: bool) -> str:
         return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=more)
 
     asked = asked_of(bench.read("curate/probes.jsonl", Probe), tokenizer, PROMPTS)
-    bench.progress.note("asking the student under its adapter")
-    model = load_adapted(student, adapter)
+    bench.progress.note("asking the trained model")
+    model = load_trained(checkpoint, adapter)
     ends = end_tokens(model, tokenizer)
     check = Check(model, tokenizer, ends, asked, bench.settings.evaluate.max_tokens)
-    bench.progress.note("merging")
-    write_merged(model, student, folder, repository(base) or Path(base).name)
+    bench.progress.note("merging" if adapter else "writing")
+    write_merged(model, checkpoint, folder, repository(base) or Path(base).name)
     bos = tokenizer.bos_token if tokenizer.encode("a")[:1] == [tokenizer.bos_token_id] else None
     return check, chat_shape(render, bos or ""), [tokenizer.decode([end]) for end in ends]
 
@@ -156,33 +163,39 @@ def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
     ]
 
 
-def _describe(
-    bench: Bench, folder: Path, name: str, system: str, summary: dict[str, Any], exported: Exported
-) -> None:
-    """Write the model card, and the check for machines."""
-    card = Card(
+def _card(
+    bench: Bench, name: str, system: str, licence: Sequence[str], summary: dict[str, Any]
+) -> Card:
+    """The model card, but for what comes out."""
+    documents = bench.read("ingest/documents.jsonl", Document)
+    return Card(
         name=name,
         student=bench.settings.models.student,
         teacher=bench.settings.models.teacher,
         system=system,
-        documents=bench.read("ingest/documents.jsonl", Document),
+        lora=bench.trained(ADAPTERS[system])[1] is not None,
+        documents=documents,
+        licences=read_licences(licence, documents),
         summary=summary,
-        parities=exported.parities,
-        remarks=exported.remarks,
     )
+
+
+def _describe(folder: Path, card: Card) -> None:
+    """Write the model card, and the check for machines."""
     (folder / "README.md").write_text(card.write(), encoding="utf-8")
-    checks = [asdict(parity) for parity in exported.parities]
+    checks = [asdict(parity) for parity in card.parities]
     text = json.dumps(checks, ensure_ascii=False, indent=2)
     (folder / MARK).write_text(text + "\n", encoding="utf-8")
 
 
-def _require(run: Path, out: Path, system: str) -> dict[str, Any]:
+def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
     """The run's summary; raises what can be said before anything is loaded."""
+    run = bench.run
     if system not in ADAPTERS:
         raise SettingsError(f"'{system}' is no system to export; known are {', '.join(ADAPTERS)}.")
     path = run / "evaluate" / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"systems": {}}
-    if system not in summary["systems"] or not (run / ADAPTERS[system] / "adapter").is_dir():
+    if system not in summary["systems"] or system not in bench.finished:
         raise InputError(f"{run}: '{system}' is not evaluated yet; `adhere run {run}` first.")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise InputError(f"{out}: holds something else; give --out a new folder.")
