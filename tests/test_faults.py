@@ -25,6 +25,7 @@ DOCUMENT = known(
             "Crew must rest.",
             "question needs the text beside it",
         ),
+        ("Can I invoke this right here?", "No, you may not.", "question needs the text beside it"),
         ("May I sit down now?", "As this passage says, rest.", "answer speaks of the text"),
         ("May I sit?", "No. The rule does not mention chairs.", "answer speaks of the text"),
         ("May I sit down now?", "You may. Question: may I row?", "echo of the prompt"),

@@ -300,6 +300,18 @@ def test_questions_off_the_clause_are_dropped_and_asked_again() -> None:
     assert relevant([], embed, 0.5) == ([], [])
 
 
+def test_a_question_may_be_about_a_part_of_a_long_clause() -> None:
+    def by_cheese(texts: Sequence[str]) -> NDArray[np.float64]:
+        share = [text.count("cheese") / len(text.split()) for text in texts]
+        return np.array([[part, (1 - part**2) ** 0.5] for part in share])
+
+    long = replace(RULE, statement="Crew must rest when they are tired, and share cheese cheese.")
+    asked = replace(question("Cheese or cheese?"), text="cheese")
+    asked = replace(asked, situation=replace(asked.situation, clause=long))
+    assert relevant([asked], by_cheese, 0.4)[0] == []
+    assert relevant([asked], by_cheese, 0.4, by_part=True)[0] == [asked]
+
+
 def test_a_second_sample_may_be_better() -> None:
     replies = iter(["Is there cheese?", "When must the crew rest?"])
     asking = teacher(lambda _: next(replies))

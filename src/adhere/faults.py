@@ -116,7 +116,7 @@ def known(documents: Iterable[str], prompts: Iterable[str] = ()) -> Known:
 def fault(question: str, answer: str, known: Known) -> str | None:
     """What is wrong with a question and its answer by themselves, or None."""
     both = f"{question}\n{answer}"
-    if needs_text(question):
+    if needs_text(question) or _POINTS.search(question):
         return "question needs the text beside it"
     if needs_text(answer):
         return "answer speaks of the text"
@@ -137,6 +137,10 @@ def fault(question: str, answer: str, known: Known) -> str | None:
     if answer.strip().rstrip(".!?").casefold() in question.casefold():
         return "answer repeats the question"
     return None
+
+
+_POINTS = re.compile(r"\b(?:this|these|such) (?:rights?|freedoms?|interference)\b", re.IGNORECASE)
+"""A question that takes over from its clause what only the sentence before it explains."""
 
 
 def needs_text(text: str) -> bool:

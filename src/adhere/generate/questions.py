@@ -1,7 +1,9 @@
 """situations -> questions: sampled, checked, and sampled again with another seed while no good."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from adhere.embedding import Embed
 from adhere.generate.plan import EXCEPTED, WRONGS, Situation, without_exceptions
@@ -10,6 +12,7 @@ from adhere.generate.stance import Asked, Stance, stances
 from adhere.records import Clause, Dropped, Passage, Request, Sampling
 from adhere.settings import GenerateSettings
 from adhere.teacher import Teacher
+from adhere.text import words
 
 _MARKS = ("?", "？", "؟", "か。")
 
@@ -107,7 +110,8 @@ def find_questions(
             for situation in open_situations
         }
         asked, unasked = ask_questions(list(tries), source, teacher, settings)
-        near, off = relevant(asked, embed, settings.min_relevance)
+        again = attempt >= settings.attempts
+        near, off = relevant(asked, embed, settings.min_relevance, by_part=again)
         good, others = at_stake(near, source, teacher, settings)
         found += good
         idle += others
@@ -187,20 +191,37 @@ def ask_questions(
 
 
 def relevant(
-    questions: Sequence[Question], embed: Embed, floor: float
+    questions: Sequence[Question], embed: Embed, floor: float, *, by_part: bool = False
 ) -> tuple[list[Question], list[Dropped]]:
-    """Drop questions whose embedding is less than `floor` (cosine) from their clause's."""
+    """Drop questions whose embedding is less than `floor` (cosine) from their clause's.
+
+    `by_part` takes the nearest of the clause and its parts: a short question is about one of
+    the things that a sentence of sixty words says, and far from all of them together.
+    """
     if not questions:
         return [], []
-    clauses = embed([question.situation.clause.statement for question in questions])
-    similarity = (embed([question.text for question in questions]) * clauses).sum(axis=1)
-    near = [value >= floor for value in similarity]
-    dropped = [
-        drop(question.situation.clause, "question off the clause", f"{value:.2f}: {question.text}")
-        for question, value, keep in zip(questions, similarity, near, strict=True)
-        if not keep
-    ]
-    return [question for question, keep in zip(questions, near, strict=True) if keep], dropped
+    statements = dict.fromkeys(question.situation.clause.statement for question in questions)
+    texts = {one: [one, *(_parts(one) if by_part else ())] for one in statements}
+    flat = list(dict.fromkeys(chain.from_iterable(texts.values())))
+    vectors = dict(zip(flat, embed(flat), strict=True))
+    kept: list[Question] = []
+    dropped: list[Dropped] = []
+    asked = embed([question.text for question in questions])
+    for question, own in zip(questions, asked, strict=True):
+        clause = question.situation.clause
+        similarity = max(float(vectors[text] @ own) for text in texts[clause.statement])
+        if similarity >= floor:
+            kept.append(question)
+        else:
+            detail = f"{similarity:.2f}: {question.text}"
+            dropped.append(drop(clause, "question off the clause", detail))
+    return kept, dropped
+
+
+def _parts(statement: str) -> list[str]:
+    """What stands between a clause's commas and semicolons, where that is more than a word."""
+    parts = [part.strip() for part in re.split(r"[,;:，；：、،؛]\s*", statement)]
+    return [part for part in parts if len(words(part)) > 3]
 
 
 def at_stake(
