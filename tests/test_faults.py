@@ -30,6 +30,7 @@ DOCUMENT = known(
         ("May I sit?", "No. The rule does not mention chairs.", "answer speaks of the text"),
         ("May I sit down now?", "You may. Question: may I row?", "echo of the prompt"),
         ("Can the Night Clinic treat me?", "You may go there.", "echo of the prompt"),
+        ("I work for the harbour Line. May I?", "You may go there.", "echo of the prompt"),
         ("Does the Charter of the Valley hold?", "Yes, it does.", "echo of the prompt"),
         ("May I sit down now?", "As an AI, I cannot say.", "speaks as a machine"),
         ("May I sit down now?", "I'm sorry, but I can't help with that.", "refusal"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from adhere.errors import SettingsError
 from adhere.generate import KINDS, Generated, generate
-from adhere.generate.answers import whole_sentences
+from adhere.generate.answers import Basis, answer, whole_sentences
 from adhere.generate.opposites import turn_round
 from adhere.generate.plan import CLOSED_KINDS, WRONGS, Situation, plan
 from adhere.generate.questions import Question, Source, at_stake, find_questions, relevant
@@ -310,6 +310,27 @@ def test_a_question_may_be_about_a_part_of_a_long_clause() -> None:
     asked = replace(asked, situation=replace(asked.situation, clause=long))
     assert relevant([asked], by_cheese, 0.4)[0] == []
     assert relevant([asked], by_cheese, 0.4, by_part=True)[0] == [asked]
+
+
+def test_two_questions_at_once_are_asked_again() -> None:
+    def twice(prompt: str) -> str:
+        return "May I rest? And who says so?" if prompt.endswith(":") else good_reply(prompt)
+
+    rows = generated(
+        lambda prompt: good_reply(prompt) if "Opposite" in prompt else twice(prompt), attempts=1
+    )
+    assert not rows.examples
+    assert {drop.reason for drop in rows.dropped} == {"several questions at once"}
+
+
+@pytest.mark.parametrize(("said", "kept"), [("Yes, rest.", 0), ("Rest, says the coach.", 1)])
+def test_yes_to_an_open_question_is_dropped(said: str, kept: int) -> None:
+    asked = question("What is asked of crew?", "rule")
+    found, dropped = answer(
+        {asked: Basis("Crew must rest.", "en")}, teacher(lambda _: said), GenerateSettings(), "test"
+    )
+    assert len(found) == kept
+    assert [drop.reason for drop in dropped] == ["yes or no to an open question"] * (1 - kept)
 
 
 def test_a_second_sample_may_be_better() -> None:

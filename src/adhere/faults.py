@@ -149,7 +149,7 @@ def needs_text(text: str) -> bool:
 
 
 def _echoes(text: str, known: Known) -> bool:
-    if _OPENING.search(text) or any(name in text for name in known.names):
+    if _OPENING.search(text) or any(_in(name, text.casefold()) for name in known.names):
         return True
     said = re.findall(r"([^\W\d_]+)\s?[:：]", text.casefold())
     # Without spaces a label has the end of the sentence before it on its front.

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from adhere.errors import SettingsError
 from adhere.generate.questions import Question
 from adhere.generate.replies import drop, failed, runs, said
+from adhere.generate.stance import opening
 from adhere.records import Completion, Dropped, Origin, Request, Sampling
 from adhere.settings import GenerateSettings
 from adhere.teacher import Teacher
-from adhere.text import detect_language, sentence_spans, words
+from adhere.text import detect_language, sentence_spans, words, yes_no
 
 _TOKENS_A_SENTENCE = 24
 """What follows the last whole sentence within the limit is cut, so a long answer loses little."""
@@ -72,8 +73,8 @@ def answer(
         text = whole_sentences(reply, settings.max_sentences, begun)
         if runs(text) & examples[basis.prompt, basis.language] - runs(basis.text):
             dropped.append(drop(clause, "echo of a worked example", text))
-        elif text and not question.situation.closed and in_a_circle(question.text, text):
-            dropped.append(drop(clause, "answer in a circle", f"{question.text} {text}"))
+        elif text and (problem := _open_fault(question, text, basis.language)):
+            dropped.append(drop(clause, problem, f"{question.text} {text}"))
         elif text:
             origin = teacher.origin(
                 basis.prompt,
@@ -88,6 +89,19 @@ def answer(
         else:
             dropped.append(failed(clause, "no answer", reply))
     return found, dropped
+
+
+def _open_fault(question: Question, text: str, language: str) -> str:
+    """What is wrong with the answer to an open question; empty for nothing.
+
+    Answered by yes or no it was a closed one, and nothing has told which of the two the clause
+    says ("Can my neighbour be subjected to torture?" - "Yes, they deserved it.").
+    """
+    if question.situation.closed:
+        return ""
+    if any(text.startswith(opening(word, language)) for word in yes_no(language)):
+        return "yes or no to an open question"
+    return "answer in a circle" if in_a_circle(question.text, text) else ""
 
 
 def most_tokens(settings: GenerateSettings) -> int:

@@ -14,7 +14,8 @@ from adhere.settings import GenerateSettings
 from adhere.teacher import Teacher
 from adhere.text import words
 
-_MARKS = ("?", "？", "؟", "か。")
+_QUESTION_MARKS = ("?", "？", "؟")
+_MARKS = (*_QUESTION_MARKS, "か。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,8 @@ def ask_questions(
             dropped.append(drop(situation.clause, "unfinished question", text))
         elif not text.rstrip('"”’»)').endswith(_MARKS):
             dropped.append(drop(situation.clause, "not a question", text))
+        elif sum(map(text.count, _QUESTION_MARKS)) > 1:
+            dropped.append(drop(situation.clause, "several questions at once", text))
         elif runs(text) & examples[language[situation]] - runs(situation.clause.statement):
             dropped.append(drop(situation.clause, "echo of a worked example", text))
         else:
