@@ -5,21 +5,26 @@ they are bound to files. The order of the table is the way of the data.
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from adhere.bench import Bench
-from adhere.clauses import extract_clauses
-from adhere.conflicts import check_precedence, find_relations, settle
-from adhere.curate import curate
-from adhere.errors import InputError
-from adhere.generate import ANGLES, generate, rewritings
-from adhere.grounding import Grounding
-from adhere.ingest import ingest
+from adhere.data_stages import (
+    CLAUSES_REVIEWED,
+    ROW_PROMPTS,
+    ROWS_REVIEWED,
+    Outcome,
+    clauses_stage,
+    curate_stage,
+    generate_stage,
+    ingest_stage,
+    outcome,
+    rewrite_stage,
+)
 from adhere.processes import from_first
 from adhere.prompts import Prompts
 from adhere.records import (
@@ -34,9 +39,9 @@ from adhere.records import (
     Rewriting,
     Verdict,
 )
-from adhere.review import Kind, Review
+from adhere.review import Kind
 from adhere.settings import RunSettings, TrainSettings
-from adhere.store import count_reasons, read_manifest, write_json, write_records
+from adhere.store import read_manifest, write_json
 from adhere.train import (
     Budget,
     General,
@@ -50,141 +55,6 @@ from adhere.train import (
 )
 
 S = TypeVar("S", bound=TrainSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a stage has to say for its manifest."""
-
-    counts: dict[str, int]
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    facts: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-def _ingest(bench: Bench, folder: Path) -> Outcome:
-    from adhere.previous import keep_previous
-
-    paths = [Path(name) for name in bench.settings.documents]
-    documents, passages = ingest(paths, bench.settings.ingest, bench.progress)
-    for document in documents:
-        for note in document.notes:
-            bench.progress.note(f"{document.name}: {note}")
-    keep_previous(bench.run, documents)
-    return Outcome(
-        {
-            "documents": write_records(folder / "documents.jsonl", documents),
-            "passages": write_records(folder / "passages.jsonl", passages),
-        }
-    )
-
-
-def _clauses(bench: Bench, folder: Path) -> Outcome:
-    documents = bench.read("ingest/documents.jsonl", Document)
-    settings = bench.settings.clauses
-    check_precedence(documents, settings)
-    clauses, dropped = extract_clauses(
-        documents, bench.read("ingest/passages.jsonl", Passage), bench.teacher, settings
-    )
-    review = Review(bench.run, "clauses", STAGES["clauses"].reviewed)
-    clauses = review.apply("clauses", clauses, dropped)
-    if not clauses:
-        raise InputError(
-            "No value content was found in these documents: the teacher read every sentence "
-            "and took none as a rule or a value. Give a document that says what people must, "
-            "may or should do, or a stronger teacher (--models.teacher)."
-        )
-    relations = find_relations(clauses, documents, bench.embed, settings)
-    settled = settle(clauses, relations, documents, settings)
-    if settled.unsettled:
-        bench.progress.note(
-            f"Contradictions that are not settled, so that both sides make data: "
-            f"{settled.unsettled}. `adhere conflicts {bench.run}` shows them and the remedy."
-        )
-    write_records(folder / "set_aside.jsonl", settled.aside)
-    write_records(folder / "conflicts.jsonl", settled.relations)
-    counts = {"clauses": write_records(folder / "clauses.jsonl", settled.standing)}
-    counts |= Counter(clause.polarity for clause in settled.standing)
-    dropped += settled.dropped
-    return _outcome(folder, counts, dropped, _review_facts(bench, review))
-
-
-def _generate(bench: Bench, folder: Path) -> Outcome:
-    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.generate
-    if not bench.by_meaning(documents):
-        settings = settings.model_copy(update={"min_relevance": -1.0})
-    student = bench.student_engine(None)
-    rows = generate(
-        documents,
-        bench.read("ingest/passages.jsonl", Passage),
-        bench.read("clauses/clauses.jsonl", Clause),
-        bench.teacher,
-        student,
-        bench.embed,
-        settings,
-    )
-    student.close()
-    return _outcome(
-        folder, _write_rows(folder, rows.examples, rows.pairs, rows.probes), rows.dropped
-    )
-
-
-def _curate(bench: Bench, folder: Path) -> Outcome:
-    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.curate
-    if not bench.by_meaning(documents):
-        settings = settings.model_copy(update={"semantic_duplicate": 1.0})
-    languages = sorted({document.language for document in documents})
-    kept = curate(
-        bench.read("generate/examples.jsonl", Example),
-        bench.read("generate/pairs.jsonl", PreferencePair),
-        bench.read("generate/probes.jsonl", Probe),
-        bench.read("clauses/clauses.jsonl", Clause),
-        documents,
-        bench.read("ingest/passages.jsonl", Passage),
-        Grounding(bench.engine, bench.progress),
-        bench.embed,
-        [bench.prompts.bare(name, language) for name in _ROWS for language in languages],
-        settings,
-    )
-    review = Review(bench.run, "curate", STAGES["curate"].reviewed)
-    counts = _write_rows(
-        folder,
-        review.apply("examples", kept.examples, kept.dropped),
-        review.apply("pairs", kept.pairs, kept.dropped),
-        review.apply("probes", kept.probes, kept.dropped),
-    )
-    for name in ("examples", "pairs", "probes"):
-        if not counts[name]:
-            raise InputError(
-                f"curate kept none of the {name}: {count_reasons(kept.dropped)}. Loosen [curate] "
-                "in run.toml, generate more, or use a stronger teacher."
-            )
-    bench.engine.close()
-    return _outcome(folder, counts, kept.dropped, _review_facts(bench, review))
-
-
-def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
-    if review.waiting:
-        bench.progress.note(
-            "A person's decisions wait for rows that are not there now (review/decisions.jsonl): "
-            f"{', '.join(review.waiting)}."
-        )
-    return review.facts()
-
-
-def _rewrite(bench: Bench, folder: Path) -> Outcome:
-    documents = bench.read("ingest/documents.jsonl", Document)
-    valued = {clause.passage for clause in bench.read("clauses/clauses.jsonl", Clause)}
-    passages = bench.read("ingest/passages.jsonl", Passage)
-    kept, dropped = rewritings(
-        [passage for passage in passages if passage.id in valued],
-        {document.id: document.language for document in documents},
-        bench.teacher,
-        ANGLES[: bench.settings.midtrain.rewritings],
-        bench.settings.clauses.min_support,
-    )
-    bench.engine.close()
-    counts = {"rewritings": write_records(folder / "rewritings.jsonl", kept)}
-    return _outcome(folder, counts | Counter(one.angle for one in kept), dropped)
 
 
 def _midtrain(bench: Bench, folder: Path) -> Outcome:
@@ -282,7 +152,7 @@ def _trained(folder: Path, result: TrainingResult) -> Outcome:
         "steps": result.steps,
         "trained parameters": result.trained_parameters,
     }
-    return _outcome(folder, counts, result.dropped, facts)
+    return outcome(folder, counts, result.dropped, facts)
 
 
 def _evaluate(bench: Bench, folder: Path) -> Outcome:
@@ -295,7 +165,7 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
         "counts": {name: manifest.counts for name, manifest in made.items() if manifest},
     }
     write_json(folder / "summary.json", summary)
-    return _outcome(folder, found.counts, found.dropped)
+    return outcome(folder, found.counts, found.dropped)
 
 
 def _report(bench: Bench, folder: Path) -> Outcome:
@@ -344,26 +214,6 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _write_rows(
-    folder: Path, examples: list[Example], pairs: list[PreferencePair], probes: list[Probe]
-) -> dict[str, int]:
-    return {
-        "examples": write_records(folder / "examples.jsonl", examples),
-        "pairs": write_records(folder / "pairs.jsonl", pairs),
-        "probes": write_records(folder / "probes.jsonl", probes),
-    }
-
-
-def _outcome(
-    folder: Path,
-    counts: dict[str, int],
-    dropped: list[Dropped],
-    facts: dict[str, Any] | None = None,
-) -> Outcome:
-    write_records(folder / "dropped.jsonl", dropped)
-    return Outcome(counts, count_reasons(dropped), facts or {})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One arrow of the pipeline."""
@@ -387,8 +237,6 @@ class Stage:
 
 
 _TEACHER = ("models.teacher", "models.style")
-_ROWS = ("question", "opposite", "answer", "against", "critique", "revise")
-"""The prompts that rows are made with."""
 _DATA = ("ingest", "clauses", "generate", "curate")
 _TRAINED = ("sft", "dpo", "dpo-alone", "document-lm")
 
@@ -397,37 +245,37 @@ STAGES: Mapping[str, Stage] = {
         does="documents -> passages",
         after=(),
         settings=("documents", "ingest"),
-        work=_ingest,
+        work=ingest_stage,
         files=("documents",),
     ),
     "clauses": Stage(
         does="passages -> clauses",
         after=("ingest",),
         settings=(*_TEACHER, "models.embedder", "clauses"),
-        work=_clauses,
+        work=clauses_stage,
         prompts=("value", "implied", "support"),
-        reviewed=("clauses",),
+        reviewed=CLAUSES_REVIEWED,
     ),
     "generate": Stage(
         does="clauses -> examples, pairs and probes",
         after=("ingest", "clauses"),
         settings=("models", "generate"),
-        work=_generate,
-        prompts=("situation", *_ROWS),
+        work=generate_stage,
+        prompts=("situation", *ROW_PROMPTS),
     ),
     "curate": Stage(
         does="rows -> the rows worth keeping",
         after=("ingest", "clauses", "generate"),
         settings=(*_TEACHER, "models.embedder", "curate"),
-        work=_curate,
-        prompts=_ROWS,
-        reviewed=("examples", "pairs", "probes"),
+        work=curate_stage,
+        prompts=ROW_PROMPTS,
+        reviewed=ROWS_REVIEWED,
     ),
     "rewrite": Stage(
         does="passages with a clause -> the same told again from other angles",
         after=("ingest", "clauses"),
         settings=(*_TEACHER, "midtrain.rewritings", "clauses.min_support"),
-        work=_rewrite,
+        work=rewrite_stage,
         prompts=("rewrite", "support"),
         switches=("midtrain.enabled", "midtrain.rewritings"),
     ),

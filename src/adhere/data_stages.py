@@ -1,0 +1,187 @@
+"""The stages that make the data: what each reads from a run's folder, calls, and writes."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adhere.bench import Bench
+from adhere.clauses import extract_clauses
+from adhere.conflicts import check_precedence, find_relations, settle
+from adhere.curate import curate
+from adhere.errors import InputError
+from adhere.generate import ANGLES, generate, rewritings
+from adhere.grounding import Grounding
+from adhere.ingest import ingest
+from adhere.previous import keep_previous
+from adhere.records import (
+    Clause,
+    Document,
+    Dropped,
+    Example,
+    Passage,
+    PreferencePair,
+    Probe,
+)
+from adhere.review import Kind, Review
+from adhere.store import count_reasons, write_records
+
+ROW_PROMPTS = ("question", "opposite", "answer", "against", "critique", "revise")
+"""The prompts that rows are made with."""
+CLAUSES_REVIEWED: tuple[Kind, ...] = ("clauses",)
+ROWS_REVIEWED: tuple[Kind, ...] = ("examples", "pairs", "probes")
+"""The kinds of rows that a person's decisions are applied to, last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage has to say for its manifest."""
+
+    counts: dict[str, int]
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def ingest_stage(bench: Bench, folder: Path) -> Outcome:
+
+    paths = [Path(name) for name in bench.settings.documents]
+    documents, passages = ingest(paths, bench.settings.ingest, bench.progress)
+    for document in documents:
+        for note in document.notes:
+            bench.progress.note(f"{document.name}: {note}")
+    keep_previous(bench.run, documents)
+    return Outcome(
+        {
+            "documents": write_records(folder / "documents.jsonl", documents),
+            "passages": write_records(folder / "passages.jsonl", passages),
+        }
+    )
+
+
+def clauses_stage(bench: Bench, folder: Path) -> Outcome:
+    documents = bench.read("ingest/documents.jsonl", Document)
+    settings = bench.settings.clauses
+    check_precedence(documents, settings)
+    clauses, dropped = extract_clauses(
+        documents, bench.read("ingest/passages.jsonl", Passage), bench.teacher, settings
+    )
+    review = Review(bench.run, "clauses", CLAUSES_REVIEWED)
+    clauses = review.apply("clauses", clauses, dropped)
+    if not clauses:
+        raise InputError(
+            "No value content was found in these documents: the teacher read every sentence "
+            "and took none as a rule or a value. Give a document that says what people must, "
+            "may or should do, or a stronger teacher (--models.teacher)."
+        )
+    relations = find_relations(clauses, documents, bench.embed, settings)
+    settled = settle(clauses, relations, documents, settings)
+    if settled.unsettled:
+        bench.progress.note(
+            f"Contradictions that are not settled, so that both sides make data: "
+            f"{settled.unsettled}. `adhere conflicts {bench.run}` shows them and the remedy."
+        )
+    write_records(folder / "set_aside.jsonl", settled.aside)
+    write_records(folder / "conflicts.jsonl", settled.relations)
+    counts = {"clauses": write_records(folder / "clauses.jsonl", settled.standing)}
+    counts |= Counter(clause.polarity for clause in settled.standing)
+    dropped += settled.dropped
+    return outcome(folder, counts, dropped, _review_facts(bench, review))
+
+
+def generate_stage(bench: Bench, folder: Path) -> Outcome:
+    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.generate
+    if not bench.by_meaning(documents):
+        settings = settings.model_copy(update={"min_relevance": -1.0})
+    student = bench.student_engine(None)
+    rows = generate(
+        documents,
+        bench.read("ingest/passages.jsonl", Passage),
+        bench.read("clauses/clauses.jsonl", Clause),
+        bench.teacher,
+        student,
+        bench.embed,
+        settings,
+    )
+    student.close()
+    return outcome(
+        folder, _write_rows(folder, rows.examples, rows.pairs, rows.probes), rows.dropped
+    )
+
+
+def curate_stage(bench: Bench, folder: Path) -> Outcome:
+    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.curate
+    if not bench.by_meaning(documents):
+        settings = settings.model_copy(update={"semantic_duplicate": 1.0})
+    languages = sorted({document.language for document in documents})
+    kept = curate(
+        bench.read("generate/examples.jsonl", Example),
+        bench.read("generate/pairs.jsonl", PreferencePair),
+        bench.read("generate/probes.jsonl", Probe),
+        bench.read("clauses/clauses.jsonl", Clause),
+        documents,
+        bench.read("ingest/passages.jsonl", Passage),
+        Grounding(bench.engine, bench.progress),
+        bench.embed,
+        [bench.prompts.bare(name, language) for name in ROW_PROMPTS for language in languages],
+        settings,
+    )
+    review = Review(bench.run, "curate", ROWS_REVIEWED)
+    counts = _write_rows(
+        folder,
+        review.apply("examples", kept.examples, kept.dropped),
+        review.apply("pairs", kept.pairs, kept.dropped),
+        review.apply("probes", kept.probes, kept.dropped),
+    )
+    for name in ("examples", "pairs", "probes"):
+        if not counts[name]:
+            raise InputError(
+                f"curate kept none of the {name}: {count_reasons(kept.dropped)}. Loosen [curate] "
+                "in run.toml, generate more, or use a stronger teacher."
+            )
+    bench.engine.close()
+    return outcome(folder, counts, kept.dropped, _review_facts(bench, review))
+
+
+def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
+    if review.waiting:
+        bench.progress.note(
+            "A person's decisions wait for rows that are not there now (review/decisions.jsonl): "
+            f"{', '.join(review.waiting)}."
+        )
+    return review.facts()
+
+
+def rewrite_stage(bench: Bench, folder: Path) -> Outcome:
+    documents = bench.read("ingest/documents.jsonl", Document)
+    valued = {clause.passage for clause in bench.read("clauses/clauses.jsonl", Clause)}
+    passages = bench.read("ingest/passages.jsonl", Passage)
+    kept, dropped = rewritings(
+        [passage for passage in passages if passage.id in valued],
+        {document.id: document.language for document in documents},
+        bench.teacher,
+        ANGLES[: bench.settings.midtrain.rewritings],
+        bench.settings.clauses.min_support,
+    )
+    bench.engine.close()
+    counts = {"rewritings": write_records(folder / "rewritings.jsonl", kept)}
+    return outcome(folder, counts | Counter(one.angle for one in kept), dropped)
+
+
+def _write_rows(
+    folder: Path, examples: list[Example], pairs: list[PreferencePair], probes: list[Probe]
+) -> dict[str, int]:
+    return {
+        "examples": write_records(folder / "examples.jsonl", examples),
+        "pairs": write_records(folder / "pairs.jsonl", pairs),
+        "probes": write_records(folder / "probes.jsonl", probes),
+    }
+
+
+def outcome(
+    folder: Path,
+    counts: dict[str, int],
+    dropped: list[Dropped],
+    facts: dict[str, Any] | None = None,
+) -> Outcome:
+    write_records(folder / "dropped.jsonl", dropped)
+    return Outcome(counts, count_reasons(dropped), facts or {})
