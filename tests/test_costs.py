@@ -244,7 +244,7 @@ def test_the_command_writes_what_it_cost(run: Path, tmp_path: Path) -> None:
     assert said.code == 0, said.err
     summary = json.loads((run / "evaluate/summary.json").read_text(encoding="utf-8"))
     costs = summary["costs"]
-    assert set(costs) == {"permitted", "refusals", "general", "detector"}
+    assert set(costs) == {"permitted", "twins", "duties", "refusals", "general", "detector"}
     assert set(costs["refusals"]["safe"]["systems"]) == {"base", "sft+dpo"}
     assert costs["general"]["systems"]["base"]["perplexity"]["n"] == 1
     assert costs["detector"]["right"] <= costs["detector"]["n"]
