@@ -334,6 +334,8 @@ def test_a_sentence_without_its_exception(sentence: str, phrase: str, left: str)
         ("Report any concern to your manager.", True),
         ("If you are unsure, ask the Chief Legal Officer.", True),
         ("Members who see it should contact the committee.", True),
+        ("Promptly report to the CLO any conduct believed to be a violation.", True),
+        ("The CLO reports directly to the Audit Committee.", False),
         ("We report our results every year.", False),
         ("Always tell the truth.", False),
         ("Everyone has the right to ask questions.", False),
