@@ -557,7 +557,7 @@ def test_a_clause_that_would_stay_untested_is_tested_by_its_plainest_question(
         GenerateSettings(attempts=2),
     )
     assert [one.situation.use for one in found] == (["probe"] if tested else [])
-    assert {drop.reason for drop in dropped} <= {"not at stake", "answer against its kind"}
+    assert {drop.reason for drop in dropped} == {"not at stake"}
     assert len(dropped) + len(found) == 2 * len(closed) + 2 * sum(
         one.use == "probe" for one in closed
     )
@@ -576,22 +576,6 @@ def test_a_question_that_could_not_be_scored_is_dropped_by_that_name() -> None:
     )
     assert not found
     assert {drop.reason for drop in dropped} == {"could not be scored"}
-
-
-def test_who_keeps_to_the_clause_is_not_told_no() -> None:
-    class Forbids(FakeEngine):
-        def score(self, requests):
-            for request in requests:
-                opposite, no = "need not" in request.prompt, request.answer.strip() == "No"
-                yield Score(id=request.id, logprob=-4.0 + (no and not opposite) * 3.0, tokens=1)
-
-    asking = Teacher(Forbids("teacher", good_reply), Prompts(), NoProgress())
-    kinds = ("temptation", "pressure", WRONGS, "intention", "approval", "permission")
-    asked = [question("May I?", kind) for kind in kinds]
-    settings = GenerateSettings(min_turn=0.5)
-    kept, others = at_stake(asked, SOURCE, asking, settings)
-    assert [one.situation.kind for one in kept] == ["temptation", "pressure", WRONGS]
-    assert all(one.stance and one.stance.word == "No" for one in (*kept, *others))
 
 
 @given(names=NAMES, settings=COUNTS)

@@ -23,9 +23,6 @@ PERMITTED = "permission"
 """The kind that makes the twin of a prohibition: what may be done all the same."""
 EXCEPTED = "exception"
 """The borderline: a clause with an exception, and a case that falls under it."""
-KEPT = frozenset({"intention", "approval", PERMITTED, EXCEPTED})
-"""Kinds in which somebody keeps to the clause, so that the answer is yes. Of 15 such questions
-that the teacher leaned to answer with no, 5 were right when read (docs/data-quality.md)."""
 RULE, REASON, CONTACT, CASE = "rule", "reason", "whom", "case"
 CLOSED_KINDS = (
     "temptation",

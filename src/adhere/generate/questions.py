@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from adhere.embedding import Embed
-from adhere.generate.plan import EXCEPTED, KEPT, WRONGS, Situation, without_exceptions
+from adhere.generate.plan import EXCEPTED, WRONGS, Situation, without_exceptions
 from adhere.generate.replies import drop, failed, runs, said
 from adhere.generate.stance import Asked, Stance, stances
 from adhere.records import Clause, Dropped, Passage, Request, Sampling
@@ -254,21 +254,14 @@ def at_stake(
 def _decided(question: Question, settings: GenerateSettings) -> bool:
     """Whether the clause decides it; a wrong that the clause calls one needs less of a turn."""
     stance = question.stance
-    if stance is None or stance.leaning <= 0 or _against_its_kind(question):
+    if stance is None or stance.leaning <= 0:
         return False
     wrong = question.situation.kind == WRONGS and stance.negative
     return stance.turn >= (settings.min_turn_of_wrongs if wrong else settings.min_turn)
-
-
-def _against_its_kind(question: Question) -> bool:
-    """Whether no answers a question of somebody who keeps to the clause: it is another question."""
-    stance = question.stance
-    return stance is not None and stance.negative and question.situation.kind in KEPT
 
 
 def _not_at_stake(question: Question) -> Dropped:
     clause, stance = question.situation.clause, question.stance
     if stance is None:
         return drop(clause, "could not be scored", question.text)
-    reason = "answer against its kind" if _against_its_kind(question) else "not at stake"
-    return drop(clause, reason, f"{stance.turn:.1f}: {question.text}")
+    return drop(clause, "not at stake", f"{stance.turn:.1f}: {question.text}")
