@@ -236,7 +236,8 @@ SPACED: Mapping[str, Mapping[str, str]] = {
 UNSPACED: Mapping[str, Mapping[str, str]] = {"zh": _CHINESE, "ja": _JAPANESE}
 
 CONTACT: Mapping[str, str] = {
-    "en": r"""\breport(?!s\ (?:directly\ )?to\b)\w*\b[^.;:]{0,80}?\bto\ (?:the|your|their|our|his|her|an?|any|[A-Z])
+    "en": r"""\breport(?!s\ (?:directly\ )?to\b)\w*\b[^.;:]{0,80}?
+        \bto\ (?:the|your|their|our|his|her|an?|any|(?-i:[A-Z]))
         | \b(?:contact|notify|inform|consult|alert|approach|speak\ (?:to|with)|talk\ (?:to|with)
         |turn\ to|reach\ out\ to|escalated?\ to|go\ to|tell|ask)
         \ (?:the|your|their|our|his|her|an?|any|one\ of)\ (?!truth|question|law\b)\w""",
