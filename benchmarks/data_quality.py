@@ -25,7 +25,7 @@ from adhere.grounding import Grounding
 from adhere.parts import names_contact
 from adhere.progress import ConsoleProgress
 from adhere.settings import RunSettings
-from adhere.text import YES_NO
+from adhere.text import says_yes
 
 Row = dict[str, Any]
 KINDS = ("examples", "pairs", "probes")
@@ -33,7 +33,6 @@ NEAR = 90
 """Percent of two questions that is the same, by characters in order, from which they are near."""
 _NO_QUESTION = ("opposite does not differ", "no opposite", "both answers are the same")
 """What `generate` drops besides questions and their answers."""
-_YES = tuple(f"{yes}{comma}" for yes, _ in YES_NO.values() for comma in (",", "،", "，", "、"))
 
 
 def rows(run: Path, name: str) -> list[Row]:
@@ -60,6 +59,8 @@ def near(questions: Iterable[str]) -> int:
 
 def measures(run: Path) -> dict[str, str]:
     clauses = rows(run, "clauses/clauses")
+    spoken = {row["id"]: row["language"] for row in rows(run, "ingest/documents")}
+    language = {clause["id"]: spoken[clause["document"]] for clause in clauses}
     made = {kind: rows(run, f"generate/{kind}") for kind in KINDS}
     kept = {kind: rows(run, f"curate/{kind}") for kind in KINDS}
     dropped = manifest(run, "curate")["dropped"]
@@ -88,10 +89,11 @@ def measures(run: Path) -> dict[str, str]:
             f"clauses with {kind}": share(len({row["clause"] for row in kept[kind]}), len(clauses))
             for kind in KINDS
         },
-        "prohibitions with a permitted twin": _twins(clauses, kept),
+        "prohibitions with a permitted twin": _twins(clauses, kept, language),
         "answers that name whom the clause names": _contacts(clauses, kept),
         "pairs answered by no": share(
-            sum(not pair["chosen"].startswith(_YES) for pair in pairs), len(pairs)
+            sum(not says_yes(pair["chosen"], language[pair["clause"]]) for pair in pairs),
+            len(pairs),
         ),
         "seconds a kept row": f"{seconds / left:.1f}",
         "tokens a kept row": f"{tokens / left:,.0f}",
@@ -101,12 +103,12 @@ def measures(run: Path) -> dict[str, str]:
     }
 
 
-def _twins(clauses: list[Row], kept: dict[str, list[Row]]) -> str:
+def _twins(clauses: list[Row], kept: dict[str, list[Row]], language: dict[str, str]) -> str:
     """Clauses of what is forbidden that are trained on something that they permit."""
     trained = {
         row["clause"]
         for row in (*kept["examples"], *kept["pairs"])
-        if row.get("answer", row.get("chosen", "")).startswith(_YES)
+        if says_yes(row.get("answer") or row["chosen"], language[row["clause"]])
     }
     forbidden = {clause["id"] for clause in clauses if clause["polarity"] == "forbidden"}
     return share(len(forbidden & trained), len(forbidden))
