@@ -43,7 +43,7 @@ class Outcome:
 
 
 def ingest_stage(bench: Bench, folder: Path) -> Outcome:
-
+    """The documents and their passages; the evaluation of other documents is kept aside."""
     paths = [Path(name) for name in bench.settings.documents]
     documents, passages = ingest(paths, bench.settings.ingest, bench.progress)
     for document in documents:
@@ -59,6 +59,10 @@ def ingest_stage(bench: Bench, folder: Path) -> Outcome:
 
 
 def clauses_stage(bench: Bench, folder: Path) -> Outcome:
+    """The clauses that stand, those that gave way, and how they relate.
+
+    Raises InputError where the documents hold no value content.
+    """
     documents = bench.read("ingest/documents.jsonl", Document)
     settings = bench.settings.clauses
     check_precedence(documents, settings)
@@ -89,6 +93,7 @@ def clauses_stage(bench: Bench, folder: Path) -> Outcome:
 
 
 def generate_stage(bench: Bench, folder: Path) -> Outcome:
+    """Examples, pairs and probes, as the teacher wrote them."""
     documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.generate
     if not bench.by_meaning(documents):
         settings = settings.model_copy(update={"min_relevance": -1.0})
@@ -109,6 +114,10 @@ def generate_stage(bench: Bench, folder: Path) -> Outcome:
 
 
 def curate_stage(bench: Bench, folder: Path) -> Outcome:
+    """The rows worth keeping.
+
+    Raises InputError where none of a kind is left.
+    """
     documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.curate
     if not bench.by_meaning(documents):
         settings = settings.model_copy(update={"semantic_duplicate": 1.0})
@@ -152,6 +161,7 @@ def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
 
 
 def rewrite_stage(bench: Bench, folder: Path) -> Outcome:
+    """The passages that hold a clause, told again."""
     documents = bench.read("ingest/documents.jsonl", Document)
     valued = {clause.passage for clause in bench.read("clauses/clauses.jsonl", Clause)}
     passages = bench.read("ingest/passages.jsonl", Passage)
@@ -183,5 +193,6 @@ def outcome(
     dropped: list[Dropped],
     facts: dict[str, Any] | None = None,
 ) -> Outcome:
+    """What a stage has to say, its dropped records being written to `folder`."""
     write_records(folder / "dropped.jsonl", dropped)
     return Outcome(counts, count_reasons(dropped), facts or {})

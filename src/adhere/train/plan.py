@@ -16,10 +16,11 @@ RATES = ((1_000_000_000, 1.0), (13_000_000_000, 0.5))
 """Up to how many parameters which share of the settings' rate is taken; above, a quarter.
 
 A larger model wants a lower rate (Schulman et al. 2025, "LoRA Without Regret"). With 4e-4 as the
-whole, these are QLoRA's own: 2e-4 up to 13 billion parameters and 1e-4 above (Dettmers et al.
-2023, arXiv 2305.14314, table 9). A tenth of that, for full tuning, is the 2e-5 of Zephyr's SFT in
-the alignment handbook. DPO has a quarter of SFT's at every size; the handbook takes less (5e-6 with
-QLoRA), for tens of thousands of pairs where a document makes hundreds.
+whole, these are QLoRA's own: 2e-4 up to 13 billion parameters and 1e-4 above (Dettmers et al. 2023,
+arXiv 2305.14314, table 9); that 4e-4 ends at a billion is our choice. A tenth of that, for full
+tuning, is the 2e-5 of Zephyr's SFT in the alignment handbook. DPO has a quarter of SFT's at every
+size; the handbook takes less (5e-6 with QLoRA), for tens of thousands of pairs where a document
+makes hundreds.
 """
 SMALL = 134_515_008
 """Parameters of SmolLM2-135M, the student that comes by default."""
