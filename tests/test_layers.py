@@ -55,8 +55,8 @@ HEAVY = {
     "uvicorn",
 }
 HELP_SECONDS = 3.0
-"""Of processor time. Half a second on a quiet machine with AMX, 1.8 on a busy one without AVX-512;
-a test must not fail on either. What is heavy is looked for by name."""
+"""Of processor time. `run --help` took half a second on one machine and 1.5 to 2 on a slower quiet
+one, most of it cyclopts reading the settings' docstrings; a test must not fail on a busy one."""
 
 
 def modules() -> dict[str, Path]:
