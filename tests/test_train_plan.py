@@ -117,12 +117,17 @@ def test_what_will_not_fit_is_refused_and_what_may_not_is_said() -> None:
 
 
 def test_the_time_is_what_a_row_was_seen_to_take_and_grows_with_the_model() -> None:
-    small = plan.seconds_a_token(SMOLLM2.parameters, gpu=False)
+    with_bf16 = replace(LAPTOP, bf16=True)
+    small = plan.seconds_a_token(SMOLLM2.parameters, with_bf16)
     assert small
     assert 0.2 < 80 * small < 0.35  # docs/training.md: 0.27 s a row in SFT
-    large = plan.seconds_a_token(MISTRAL.parameters, gpu=False)
+    large = plan.seconds_a_token(MISTRAL.parameters, with_bf16)
     assert large == pytest.approx(small * MISTRAL.parameters / SMOLLM2.parameters)
-    assert plan.seconds_a_token(MISTRAL.parameters, gpu=True) is None
+    slow = plan.seconds_a_token(SMOLLM2.parameters, LAPTOP)
+    assert slow
+    assert 2 < slow / small < 4  # AVX2 alone: 137 s for 47
+    for unknown in (GPU, replace(LAPTOP, processes=2)):
+        assert plan.seconds_a_token(MISTRAL.parameters, unknown) is None
 
 
 def test_a_training_says_its_plan_keeps_to_it_and_leaves_it_in_the_result(

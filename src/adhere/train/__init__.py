@@ -111,13 +111,11 @@ def pace(model: Path | None) -> float | None:
     if any(find_spec(name) is None for name in LIBRARIES):
         return None
     with training_libraries():
-        import torch
-
         try:
             parameters = shape_of(model).parameters if model else SMALL
         except EngineError:
             return None
-        return seconds_a_token(parameters, gpu=torch.cuda.is_available())
+        return seconds_a_token(parameters, this_machine())
 
 
 def train_text(

@@ -24,10 +24,12 @@ makes hundreds.
 """
 SMALL = 134_515_008
 """Parameters of SmolLM2-135M, the student that comes by default."""
-SECONDS_A_TOKEN = 0.003
-"""Of SmolLM2-135M with LoRA on 2 CPU cores, roughly. While it trains it is 0.0022
-(benchmarks/training.py); with loading and held-out losses, a run on the Universal Declaration took
-0.27 s a row of about 80 tokens in SFT, and 0.33 in DPO."""
+SECONDS_A_TOKEN, WITHOUT_BF16 = 0.003, 2.9
+"""Of SmolLM2-135M with LoRA on 2 CPU cores that multiply bfloat16, roughly; others take as many
+times as long. While it trains it is 0.0022 (benchmarks/training.py); with loading and held-out
+losses, a run on the Universal Declaration took 0.27 s a row of about 80 tokens in SFT, and 0.33 in
+DPO. On cores with AVX2 alone SFT took 137 s where 47 had been said, and reading the text 66 for 20.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +129,14 @@ def recommended(
     )
 
 
-def seconds_a_token(parameters: int, *, gpu: bool) -> float | None:
-    """Of training on a CPU, roughly; None on a GPU, where nothing was measured.
+def seconds_a_token(parameters: int, machine: Machine) -> float | None:
+    """Of training on a CPU, roughly; None where nothing was measured: GPUs, several processes.
 
     The work grows with the parameters (Kaplan et al. 2020, arXiv 2001.08361).
     """
-    return None if gpu else SECONDS_A_TOKEN * parameters / SMALL
+    if machine.gpu or machine.processes > 1:
+        return None
+    return SECONDS_A_TOKEN * parameters / SMALL * (1 if machine.bf16 else WITHOUT_BF16)
 
 
 def in_words(stage: str, plan: Plan) -> str:

@@ -162,7 +162,7 @@ def begin(
         answers=answers,
         longest=longest_of(rows, held_out),
     )
-    pace = seconds_a_token(shape.parameters, gpu=machine.gpu or machine.processes > 1)
+    pace = seconds_a_token(shape.parameters, machine)
     span = duration(pace * answers * tokens_of(task, rows)) if pace else None
     said = f"It takes about {span}." if span else "How long it takes here is not known."
     task.progress.note(f"{in_words(task.stage, plan)} {said}")
