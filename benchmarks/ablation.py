@@ -2,15 +2,17 @@
 
 Trains the student on the data of a finished RUN once for each recipe and seed, and asks of
 each how likely it finds the held-out references and whether it prefers them to their
-contrasts. `NAME=RUN` adds a recipe that takes its pairs from another run of the same
-clauses (one of another `generate.strategy`). Rewritings are read by one recipe alone, from
-where `adhere rewrite RUN --midtrain.rewritings 4` put them. What stands in OUT is not done
-again, so the command may be stopped and given again. Prints a Markdown table.
+contrasts. `NAME=RUN` adds a recipe, "pairs: NAME", that takes its pairs from another run of
+the same clauses (one of another `generate.strategy`). Rewritings are read by one recipe alone,
+from where `adhere rewrite RUN --midtrain.rewritings 4` put them; without them it is left out.
+What stands in OUT is not done again while the data and the settings are the same, so the
+command may be stopped and given again. Prints a Markdown table.
 """
 
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +30,14 @@ from adhere.pipeline import run_stages
 from adhere.progress import ConsoleProgress
 from adhere.records import Probe
 from adhere.settings import RunSettings
+from adhere.store import file_sha256, write_json
 
 DATA = ("ingest", "clauses", "generate", "curate", "rewrite")
 SHARED = ("midtrain", "sft")
 """Trained once for a seed; trained anew, as out of date, where a recipe has other settings."""
 TRAININGS = (*SHARED, "dpo")
 WITHOUT_TEXT = {"midtrain": {"enabled": False}}
+REWRITINGS = "the text and rewritings"
 METRICS = ("reference_nll", "preference_accuracy")
 Values = dict[str, dict[str, float]]
 """Probe id -> metric -> value."""
@@ -58,7 +62,7 @@ RECIPES = (
     Recipe("SFT, without the text", system="sft", settings=WITHOUT_TEXT),
     Recipe("SFT + DPO, without the text", settings=WITHOUT_TEXT),
     Recipe("the text, 6 epochs", settings={"midtrain": {"epochs": 6}}),
-    Recipe("the text and rewritings", settings={"midtrain": {"rewritings": 4}}),
+    Recipe(REWRITINGS, settings={"midtrain": {"rewritings": 4}}),
     Recipe("without the likelihood term", settings={"dpo": {"method": "dpo"}}),
     Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
     Recipe("KTO", settings={"dpo": {"method": "kto"}}),
@@ -69,18 +73,27 @@ RECIPES = (
 )
 
 
+def settings_of(run: Path, recipe: Recipe, seed: int) -> RunSettings:
+    plain = {stage: {"seed": seed} for stage in TRAININGS}
+    plain["midtrain"]["rewritings"] = 0
+    settings = RunSettings.read(run / "run.toml")
+    for changes in (plain, recipe.settings):
+        settings = settings.merge(dict(changes), source=str(run))
+    return settings
+
+
 def trained(run: Path, recipe: Recipe, seed: int, out: Path) -> Bench:
     """The run's data in a folder of the recipe's own, with its trainings up to date."""
     folder = out / f"{recipe.name}-{seed}"
-    settings = RunSettings.read(run / "run.toml")
-    plain = {stage: {"seed": seed} for stage in TRAININGS}
-    plain["midtrain"]["rewritings"] = 0
-    for changes in (plain, recipe.settings):
-        settings = settings.merge(dict(changes), source=str(run))
+    settings = settings_of(run, recipe, seed)
     for name in (*DATA, *SHARED):
         source = (run if name in DATA else out / f"SFT-{seed}") / name
+        if name in DATA:
+            shutil.rmtree(folder / name, ignore_errors=True)
         if source.exists() and not (folder / name).exists():
-            shutil.copytree(source, folder / name)
+            aside = folder / f"{name}.copied"
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.copytree(source, aside).rename(folder / name)
     if recipe.pairs:
         shutil.copy(recipe.pairs / "curate/pairs.jsonl", folder / "curate/pairs.jsonl")
     settings.write(folder / "run.toml")
@@ -94,11 +107,26 @@ def trainings(bench: Bench, stage: str | None) -> list[str]:
     return [*trainings(bench, bench.before(stage)), stage] if stage else []
 
 
+def made_of(run: Path, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """What a measurement depends on; where it has changed, the measurement is made again."""
+    data = {name: run / f"curate/{name}.jsonl" for name in ("examples", "pairs", "probes")}
+    if recipe.pairs:
+        data["pairs"] = recipe.pairs / "curate/pairs.jsonl"
+    settings = settings_of(run, recipe, seed).model_dump(mode="json")
+    return {
+        "system": recipe.system,
+        "data": {name: file_sha256(path) for name, path in data.items()},
+        "settings": {name: settings[name] for name in ("models", *TRAININGS)},
+    }
+
+
 def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
     """Each probe's likelihoods under the recipe's model; read where they were measured."""
-    known = out / f"{recipe.name}-{seed}.json"
+    known, ingredients = out / f"{recipe.name}-{seed}.json", made_of(run, recipe, seed)
     if known.exists():
-        return json.loads(known.read_text(encoding="utf-8"))
+        before = json.loads(known.read_text(encoding="utf-8"))
+        if before["made of"] == ingredients:
+            return before["values"]
     bench = trained(run, recipe, seed, out)
     engine = bench.student_engine(ADAPTERS.get(recipe.system))
     probes = bench.read("curate/probes.jsonl", Probe)
@@ -106,7 +134,9 @@ def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
     found, _ = reference_likelihoods(system, probes, {}, bench.progress)
     engine.close()
     measured = {probe: likelihood_values(one) for probe, one in found.items()}
-    known.write_text(json.dumps(measured), encoding="utf-8")
+    aside = known.with_suffix(".partial")
+    write_json(aside, {"made of": ingredients, "values": measured})
+    aside.replace(known)
     return measured
 
 
@@ -159,8 +189,11 @@ def main() -> None:
             for recipe in RECIPES
             if recipe.name == "SFT" or any(part in recipe.name for part in given.only)
         ),
-        *(Recipe(name, pairs=Path(run)) for name, _, run in strategies),
+        *(Recipe(f"pairs: {name}", pairs=Path(run)) for name, _, run in strategies),
     ]
+    if not (given.run / "rewrite/manifest.json").exists():
+        print(f"{given.run} has no rewritings, so {REWRITINGS!r} is left out.", file=sys.stderr)
+        recipes = [recipe for recipe in recipes if recipe.name != REWRITINGS]
     given.out.mkdir(parents=True, exist_ok=True)
     found = {
         recipe.name: [values(given.run, recipe, seed, given.out) for seed in given.seeds]

@@ -6,6 +6,7 @@ the paired differences between recipes over all of their probes. Trains nothing.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from adhere.store import read_records
 
 DEFAULT = "SFT + DPO (default)"
 COMPARISONS = (
-    ("SFT and DPO against the bare student", DEFAULT, "base"),
+    ("the text, SFT and DPO against the bare student", DEFAULT, "base"),
     ("DPO after SFT", DEFAULT, "SFT"),
-    ("SFT before DPO", DEFAULT, "DPO alone"),
+    ("SFT before DPO, without the text", "SFT + DPO, without the text", "DPO alone"),
     ("the text before SFT", "SFT", "SFT, without the text"),
     ("the text before SFT and DPO", DEFAULT, "SFT + DPO, without the text"),
     ("the likelihood term", DEFAULT, "without the likelihood term"),
@@ -50,7 +51,9 @@ class Document:
     def values(self, recipe: str, seeds: set[int], metric: str) -> FloatArray:
         """Each probe's mean over the seeds."""
         paths = [self._out / f"{recipe}-{seed}.json" for seed in sorted(seeds)]
-        measured: list[Values] = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        measured: list[Values] = [
+            json.loads(path.read_text(encoding="utf-8"))["values"] for path in paths
+        ]
         return over_seeds(measured, metric, self.probes)
 
 
@@ -99,8 +102,10 @@ def main() -> None:
     documents = [Document(Path(out), Path(run)) for out, _, run in folders]
     print("| | preference accuracy, points | reference NLL, nats a token | seeds |")
     print("|---" * 4 + "|")
-    rows = (row(*comparison, documents) for comparison in COMPARISONS)
-    print("\n".join(one for one in rows if one))
+    rows = {name: row(name, first, second, documents) for name, first, second in COMPARISONS}
+    print("\n".join(one for one in rows.values() if one))
+    if missing := [name for name, one in rows.items() if not one]:
+        print(f"Not measured: {'; '.join(missing)}.", file=sys.stderr)
 
 
 if __name__ == "__main__":
