@@ -28,9 +28,11 @@ from adhere.records import (
     record_id,
 )
 from adhere.report import ReportData, table_picture, terminal_table, terminal_wins, write_report
+from adhere.report.clauses import clause_rows, segments
 from adhere.report.data import METRICS, Estimate, best_system
+from adhere.report.kept import drop_counts, spread
+from adhere.report.page import duration
 from adhere.report.sentences import exam_sentence, limits, summary_sentences
-from adhere.report.views import clause_rows, drop_counts, duration, segments, spread
 from adhere.settings import RunSettings
 from adhere.store import Manifest
 

@@ -1,14 +1,15 @@
-"""The HTML page itself: views and plots poured into the template."""
+"""The HTML page itself: tables, sentences and plots poured into the template."""
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from adhere.report import costs, plots, sentences, views
+from adhere.report import clauses, costs, kept, plots, sentences, systems
 from adhere.report.data import (
     GAIN,
     SYSTEMS,
@@ -48,7 +49,7 @@ def _context(report: ReportData) -> dict[str, Any]:
         "report": report,
         "titles": sentences.titles(report),
         "counted": sentences.counted,
-        "duration": views.duration,
+        "duration": duration,
         "style": Markup((_HERE / "report.css").read_text(encoding="utf-8")),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -67,13 +68,13 @@ def _systems(report: ReportData) -> dict[str, Any]:
     metrics = measured_metrics(summary)
     return {
         "metrics": metrics,
-        "systems": views.system_rows(summary),
+        "systems": systems.system_rows(summary),
         "about": SYSTEMS,
         "headline": headline_system(summary),
         "systems_plot": Markup(plots.systems_plot(summary)) if metrics else None,
         "systems_alt": sentences.systems_words(summary),
         "comparisons": sentences.comparison_sentences(summary),
-        "differences": views.difference_rows(summary),
+        "differences": systems.difference_rows(summary),
         "exams": [sentences.exam_sentence(judge) for judge in summary.get("judges", ())],
         "win_rate": WIN_RATE,
         "agreement": sentences.agreement_sentences(summary),
@@ -83,23 +84,23 @@ def _systems(report: ReportData) -> dict[str, Any]:
         "official_exams": [
             sentences.exam_sentence(judge) for judge in report.official.get("judges", ())
         ],
-        "official_wins": views.win_rows(report.official),
+        "official_wins": systems.win_rows(report.official),
         "accuracy": costs.ACCURACY,
-        "win_rates": views.win_rows(summary),
+        "win_rates": systems.win_rows(summary),
     }
 
 
 def _clauses(report: ReportData) -> dict[str, Any]:
-    rows = views.clause_rows(report)
+    rows = clauses.clause_rows(report)
     return {
         "clauses": rows,
-        "legend": views.legend(rows),
-        "standing": views.standing_rows(rows),
+        "legend": clauses.legend(rows),
+        "standing": clauses.standing_rows(rows),
         "polarities": sorted({row.clause.polarity for row in rows}),
         "gain": GAIN,
         "verdict_words": sentences.verdict_words,
         "documents": [
-            (document, list(views.segments(document, rows, report.passages)))
+            (document, list(clauses.segments(document, rows, report.passages)))
             for document in report.documents
         ],
         **_coverage(report),
@@ -118,15 +119,15 @@ def _coverage(report: ReportData) -> dict[str, Any]:
 
 
 def _data(report: ReportData) -> dict[str, Any]:
-    rows, drops = views.funnels(report), views.drop_counts(report.dropped)
+    rows, drops = kept.funnels(report), kept.drop_counts(report.dropped)
     some = any(row.kept or row.generated for row in rows)
     return {
         "funnels": rows if some else [],
         "drops": drops,
         "data_plot": Markup(plots.data_plot(rows, drops)) if some else None,
         "data_alt": sentences.data_words(rows, drops),
-        "sample_examples": views.spread(report.examples, 3),
-        "sample_pairs": views.spread(report.pairs, 3),
+        "sample_examples": kept.spread(report.examples, 3),
+        "sample_pairs": kept.spread(report.pairs, 3),
     }
 
 
@@ -138,7 +139,36 @@ def _making(report: ReportData) -> dict[str, Any]:
     return {
         "curves": {name: Markup(plot) for name, plot in drawn.items() if plot},
         "curves_alt": {name: sentences.curve_words(rows) for name, rows in report.curves.items()},
-        "settings": views.setting_rows(report),
+        "settings": _setting_rows(report),
         "versions": sorted(versions.items()),
         "seconds": sum(manifest.seconds for manifest in report.manifests),
     }
+
+
+def _setting_rows(report: ReportData) -> list[tuple[str, str, bool]]:
+    """Every setting: its name as in `run.toml`, its value, and whether it was changed."""
+    chosen = _flat(report.settings.model_dump(mode="json"))
+    default = _flat(type(report.settings)().model_dump(mode="json"))
+    return [(name, str(value), value != default[name]) for name, value in chosen.items()]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = ", ".join(value) if isinstance(value, list) else value
+    return flat
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adhere.report.data import Metric, estimate, measured_metrics, measured_systems
-from adhere.report.views import DropCount, Funnel
+from adhere.report.kept import DropCount, Funnel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adhere.records import Verdict
+from adhere.report.clauses import RESULTS
 from adhere.report.data import (
     METRICS,
     Comparison,
@@ -17,7 +18,7 @@ from adhere.report.data import (
     measured_metrics,
     measured_systems,
 )
-from adhere.report.views import RESULTS, DropCount, Funnel
+from adhere.report.kept import DropCount, Funnel
 
 _METRIC = {metric.key: metric for metric in METRICS}
 

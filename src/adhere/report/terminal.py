@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adhere.report.data import WIN_RATE, Estimate, measured_metrics
-from adhere.report.views import Cell, WinRow, system_rows, win_rows
+from adhere.report.systems import Cell, WinRow, system_rows, win_rows
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,35 +1,24 @@
-"""From records to what the page shows: rows of tables, and documents cut at their clauses."""
+"""The clauses with what came of each, and the documents cut at them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from adhere.records import (
     Answer,
     Clause,
     Document,
-    Dropped,
     Example,
     Passage,
     PreferencePair,
     Probe,
     Verdict,
 )
-from adhere.report.data import (
-    Estimate,
-    Metric,
-    ReportData,
-    best_system,
-    difference,
-    estimate,
-    measured_metrics,
-    measured_systems,
-    read_estimate,
-)
+from adhere.report.data import Estimate, ReportData, measured_systems, read_estimate
 
-T = TypeVar("T")
+R = TypeVar("R", Example, PreferencePair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +40,6 @@ RESULTS = {
     "untested": Result("–", "none", "no held-out probe was kept and scored"),
 }
 """The results of `evaluate`; where no probe has a contrast, likelihood alone decides."""
-
-
-class _OfClause(Protocol):
-    @property
-    def clause(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One value of the table of systems; `estimate` is None where nothing was measured."""
-
-    metric: Metric
-    estimate: Estimate | None
-    best: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WinRow:
-    """One judge's verdicts on two systems: the row of `summary.json` with its rates read."""
-
-    row: Mapping[str, Any]
-    rate: Estimate
-    corrected: Estimate | None
-    level: Estimate | None
-    """At equal length of the two answers."""
-    flips: float | None
-    """Share of its verdicts in which the judge changed its mind with the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,75 +88,14 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Funnel:
-    """How many rows of one kind were generated and kept; `generated` is None where unknown."""
+class Standing:
+    """What came of the clauses of one polarity."""
 
-    kind: str
-    generated: int | None
-    kept: int
-
-    @property
-    def dropped(self) -> int | None:
-        return None if self.generated is None else max(self.generated - self.kept, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class DropCount:
-    """How many records one stage dropped for one reason, with one of them to look at."""
-
-    stage: str
-    reason: str
-    count: int
-    sample: str
-
-
-def system_rows(summary: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    """The table of systems: name and one cell a metric."""
-    metrics = measured_metrics(summary)
-    best = {metric.key: best_system(summary, metric) for metric in metrics}
-    return [
-        (
-            system,
-            [
-                Cell(metric, estimate(summary, system, metric.key), best[metric.key] == system)
-                for metric in metrics
-            ],
-        )
-        for system in measured_systems(summary)
-    ]
-
-
-def difference_rows(summary: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    """Paired differences: "a against b" and one cell a metric, marked where a is clearly better."""
-    matches = dict.fromkeys((row["a"], row["b"]) for row in summary.get("differences", ()))
-    return [
-        (
-            f"{a} against {b}",
-            [_difference_cell(summary, a, b, m) for m in measured_metrics(summary)],
-        )
-        for a, b in matches
-    ]
-
-
-def _difference_cell(summary: Mapping[str, Any], a: str, b: str, metric: Metric) -> Cell:
-    found = difference(summary, a, b, metric.key)
-    return Cell(metric, found, found is not None and found.sign(metric) == "better")
-
-
-def win_rows(summary: Mapping[str, Any]) -> list[WinRow]:
-    """The win rates of admitted judges; those of others mean nothing and are left out."""
-    admitted = {judge["name"] for judge in summary.get("judges", ()) if judge["admitted"]}
-    return [
-        WinRow(
-            row,
-            rate,
-            read_estimate(row.get("corrected")),
-            read_estimate(row.get("length_controlled"), "rate"),
-            row.get("flip_rate"),
-        )
-        for row in summary.get("win_rates", ())
-        if row["judge"] in admitted and (rate := read_estimate(row, "rate"))
-    ]
+    polarity: str
+    clauses: int
+    rows: int
+    probes: int
+    results: Mapping[str, int]
 
 
 def clause_rows(data: ReportData) -> list[ClauseRow]:
@@ -271,11 +172,8 @@ def _why_untested(reasons: Counter[str]) -> str:
     return f"No held-out question was kept: {said}." if said else "No held-out question was kept."
 
 
-_Row = TypeVar("_Row", bound=_OfClause)
-
-
-def _by_clause(records: Iterable[_Row]) -> dict[str, list[_Row]]:
-    groups: dict[str, list[_Row]] = defaultdict(list)
+def _by_clause(records: Iterable[R]) -> dict[str, list[R]]:
+    groups: dict[str, list[R]] = defaultdict(list)
     for record in records:
         groups[record.clause].append(record)
     return groups
@@ -294,17 +192,6 @@ def _probe_views(data: ReportData) -> dict[str, list[ProbeView]]:
         ordered = sorted(answers[probe.id], key=lambda a: place.get(a.system, len(place)))
         views[probe.clause].append(ProbeView(probe, tuple(ordered), tuple(verdicts[probe.id])))
     return views
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What came of the clauses of one polarity."""
-
-    polarity: str
-    clauses: int
-    rows: int
-    probes: int
-    results: Mapping[str, int]
 
 
 def standing_rows(rows: Sequence[ClauseRow]) -> list[Standing]:
@@ -355,57 +242,3 @@ def segments(
             tuple(row for _, stop, row in covering if stop == right),
             tuple(begins[left]),
         )
-
-
-def funnels(data: ReportData) -> list[Funnel]:
-    """Generated against kept; "generated" is what the manifest of `generate` counted."""
-    counts = next((m.counts for m in data.manifests if m.stage == "generate"), {})
-    kept = {"examples": data.examples, "pairs": data.pairs, "probes": data.probes}
-    return [Funnel(kind, counts.get(kind), len(records)) for kind, records in kept.items()]
-
-
-def drop_counts(dropped: Iterable[Dropped]) -> list[DropCount]:
-    """Drops by stage and reason, the most frequent reason first."""
-    drops = list(dropped)
-    counts = Counter((drop.stage, drop.reason) for drop in drops)
-    samples = {(drop.stage, drop.reason): drop.detail for drop in reversed(drops)}
-    return [
-        DropCount(stage, reason, count, samples[stage, reason])
-        for (stage, reason), count in counts.most_common()
-    ]
-
-
-def spread(records: Sequence[T], count: int) -> list[T]:
-    """`count` records at even distances: a sample that does not depend on chance."""
-    if len(records) <= count:
-        return list(records)
-    return [records[place * len(records) // count] for place in range(count)]
-
-
-def setting_rows(data: ReportData) -> list[tuple[str, str, bool]]:
-    """Every setting: its name as in `run.toml`, its value, and whether it was changed."""
-    chosen = _flat(data.settings.model_dump(mode="json"))
-    default = _flat(type(data.settings)().model_dump(mode="json"))
-    return [(name, str(value), value != default[name]) for name, value in chosen.items()]
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = ", ".join(value) if isinstance(value, list) else value
-    return flat
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
