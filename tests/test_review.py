@@ -12,16 +12,9 @@ from adhere.errors import InputError
 from adhere.pipeline import run_stages, standings
 from adhere.progress import NoProgress
 from adhere.records import Clause, Dropped, Example, PreferencePair, Probe
-from adhere.review import (
-    EDITED,
-    Decision,
-    decide,
-    export_review,
-    import_review,
-    items,
-    read_decisions,
-    write_decisions,
-)
+from adhere.review import export_review, import_review
+from adhere.review.decisions import EDITED, Decision, read_decisions, write_decisions
+from adhere.review.rows import decide, items
 from adhere.settings import RunSettings
 from adhere.store import folder_hashes, read_manifest, read_records
 
