@@ -9,11 +9,11 @@ from fakes import FakeEngine, clause, passage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.generate import build_rows
 from adhere.generate.answers import in_a_circle
 from adhere.generate.pairs import Writers, two_answers
 from adhere.generate.plan import CLOSED_KINDS, Situation, plan
 from adhere.generate.questions import Question, Source
+from adhere.generate.rows import build_rows
 from adhere.generate.stance import Stance
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
