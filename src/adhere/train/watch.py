@@ -39,7 +39,6 @@ def watcher(stage: str, progress: Progress, alarms: Sequence[Alarm], *, stop: bo
 
     An alarm speaks once, when it is raised, and where `stop` ends the training.
     """
-    import torch
     from transformers.trainer_callback import TrainerCallback
 
     class Watch(TrainerCallback):
@@ -52,16 +51,7 @@ def watcher(stage: str, progress: Progress, alarms: Sequence[Alarm], *, stop: bo
             next(self.ticks, None)
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            # Grouping by length draws from the global random state, which is another one after
-            # a resume: rows would come twice or never. So each epoch's order has its own seed.
-            batches = given["train_dataloader"].batch_sampler
-            batches = getattr(batches, "batch_sampler", batches)  # one of several processes' share
-            sampler = batches.sampler
-            sampler.generator = torch.Generator().manual_seed(args.seed + int(state.epoch or 0))
-            # Several processes deal its order out among them, in parts of their steps: let it be
-            # that of one process that takes its steps whole.
-            parts = args.world_size * args.gradient_accumulation_steps
-            sampler.batch_size = args.train_batch_size * parts
+            _fix_order(given["train_dataloader"], args, int(state.epoch or 0))
 
         def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             next(self.ticks, None)
@@ -85,6 +75,22 @@ def watcher(stage: str, progress: Progress, alarms: Sequence[Alarm], *, stop: bo
             self.ticks.close()
 
     return Watch()
+
+
+def _fix_order(loader: Any, args: Any, epoch: int) -> None:
+    """Let an epoch's order hang on its seed alone, not on a resume or on how many processes."""
+    import torch
+
+    batches = loader.batch_sampler
+    batches = getattr(batches, "batch_sampler", batches)  # one of several processes' share
+    sampler = batches.sampler
+    # Grouping by length draws from the global random state, which is another one after
+    # a resume: rows would come twice or never. So each epoch's order has its own seed.
+    sampler.generator = torch.Generator().manual_seed(args.seed + epoch)
+    # Several processes deal its order out among them, in parts of their steps: let it be
+    # that of one process that takes its steps whole.
+    parts = args.world_size * args.gradient_accumulation_steps
+    sampler.batch_size = args.train_batch_size * parts
 
 
 def _check_finite(stage: str, logs: dict[str, float], step: int) -> None:
