@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,15 +17,27 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What else is measured on, where the user gives it."""
+
+    pairs: Path | None = None
+    """Situations with good and bad answers marked by people (JSONL; docs/evaluation.md)."""
+    refusals: Path | None = None
+    """Prompts to answer or to decline, in the layout of XSTest (CSV: prompt, label, type)."""
+    instructions: Path | None = None
+    """General instructions with good answers (JSONL: question, answer), instead of adhere's."""
+    harness: Path | None = None
+    """Folder of lm-evaluation-harness tasks (YAML) that are asked too (docs/evaluation.md)."""
+
+
 @app.command
 def evaluate(
     run: Path,
     *,
     system: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    pairs: Path | None = None,
-    refusals: Path | None = None,
-    instructions: Path | None = None,
-    harness: Path | None = None,
+    files: Files = Files(),
     settings: Flags = None,
     again: Flag = False,
     quiet: Quiet = False,
@@ -39,14 +52,6 @@ def evaluate(
         The run's folder.
     system
         Another model to compare with, as NAME=ADDRESS; may be given again.
-    pairs
-        Situations with good and bad answers marked by people (JSONL; docs/evaluation.md).
-    refusals
-        Prompts to answer or to decline, in the layout of XSTest (CSV: prompt, label, type).
-    instructions
-        General instructions with good answers (JSONL: question, answer), instead of adhere's.
-    harness
-        Folder of lm-evaluation-harness tasks (YAML) that are asked too (docs/evaluation.md).
     again
         Do it even though it is up to date.
     quiet
@@ -56,13 +61,7 @@ def evaluate(
         from adhere.evaluate.extras import read_extras
         from adhere.ladder import check_systems
 
-        files = {
-            "pairs": pairs,
-            "refusals": refusals,
-            "instructions": instructions,
-            "harness": harness,
-        }
-        given: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
+        given: dict[str, Any] = {name: str(path) for name, path in asdict(files).items() if path}
         found = merged(saved(run), settings)
         found = found.merge({"evaluate": given | {"systems": named(system)}}, "flags")
         check_systems(found.evaluate.systems)
