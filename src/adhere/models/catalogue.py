@@ -35,7 +35,6 @@ class CatalogueEntry:
     sha256: str
     wheels: tuple[Wheel, ...]
     licence: str
-    summary: str
     languages: tuple[str, ...] = ()
     """Those that it reads (ISO 639-1), where its makers name them."""
 
@@ -47,6 +46,7 @@ class CatalogueEntry:
 CATALOGUE: Mapping[str, CatalogueEntry] = {
     entry.name: entry
     for entry in (
+        # 1.5 billion parameters, GGUF Q4_K_M; writes and scores the data
         CatalogueEntry(
             name="qwen2.5-coder-1.5b-instruct",
             role="teacher",
@@ -63,8 +63,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
                 for part in range(1, 23)
             ),
             licence="Apache-2.0",
-            summary="1.5 billion parameters, GGUF Q4_K_M; writes and scores the data",
         ),
+        # 135 million parameters, GGUF Q4_1; the model to align
         CatalogueEntry(
             name="smollm2-135m-instruct",
             role="student",
@@ -80,8 +80,8 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
                 ),
             ),
             licence="Apache-2.0",
-            summary="135 million parameters, GGUF Q4_1; the model to align",
         ),
+        # 22 million parameters, 384 dimensions; sentence embeddings
         CatalogueEntry(
             name="all-minilm-l6-v2",
             role="embeddings",
@@ -97,7 +97,6 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
                 ),
             ),
             licence="Apache-2.0",
-            summary="22 million parameters, 384 dimensions; sentence embeddings",
             languages=("en",),
         ),
     )
