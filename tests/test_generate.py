@@ -18,8 +18,15 @@ from adhere.generate import KINDS, Generated, generate
 from adhere.generate.answers import Basis, answer, whole_sentences
 from adhere.generate.opposites import turn_round
 from adhere.generate.plan import CLOSED_KINDS, WRONGS, Situation, plan
-from adhere.generate.questions import Question, Source, at_stake, find_questions, relevant
-from adhere.generate.replies import runs
+from adhere.generate.questions import (
+    Question,
+    Source,
+    ask_questions,
+    at_stake,
+    find_questions,
+    relevant,
+)
+from adhere.generate.replies import names, runs
 from adhere.generate.stance import Asked, Stance, stances
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
@@ -353,6 +360,28 @@ def test_a_question_copied_from_the_prompt_is_dropped() -> None:
     )
     assert {drop.reason for drop in rows.dropped} >= {"echo of a worked example"}
     assert not rows.examples
+
+
+def test_a_question_with_a_name_from_the_prompt_is_dropped() -> None:
+    asked = "Must the crew of the Harbour Line rest?"
+    assert names(asked) == {"Harbour", "Line"}
+    for words, kept in ((asked, 0), ("Must the crew of the Kestrel rest?", 1)):
+        asking = teacher(lambda _, words=words: words)
+        situations = [Situation(RULE, "rule", "probe", 10)]
+        found, dropped = ask_questions(situations, SOURCE, asking, GenerateSettings())
+        assert len(found) == kept
+        assert [drop.reason for drop in dropped] == ["echo of a worked example"] * (1 - kept)
+
+
+def test_a_name_that_the_document_has_too_is_its_own() -> None:
+    asking = teacher(lambda _: "Must the crew of the Harbour Line rest?")
+    named = passage("p", "The Harbour Line owes its crew rest.")
+    own = replace(SOURCE, passage_of={named.id: named})
+    found, dropped = ask_questions(
+        [Situation(RULE, "rule", "probe", 10)], own, asking, GenerateSettings()
+    )
+    assert len(found) == 1
+    assert not dropped
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from itertools import chain
 
 from adhere.embedding import Embed
 from adhere.generate.plan import EXCEPTED, WRONGS, Situation, without_exceptions
-from adhere.generate.replies import drop, failed, runs, said
+from adhere.generate.replies import drop, failed, names, runs, said
 from adhere.generate.stance import Asked, Stance, stances
 from adhere.records import Clause, Dropped, Passage, Request, Sampling
 from adhere.settings import GenerateSettings
@@ -34,6 +34,11 @@ class Source:
     passage_of: Mapping[str, Passage]
     language_of: Mapping[str, str]
     opposites: Mapping[str, str]
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Every word of the passages, as it is written."""
+        return frozenset(re.findall(r"\w+", " ".join(one.text for one in self.passage_of.values())))
 
     @classmethod
     def of(
@@ -173,7 +178,9 @@ def ask_questions(
         for situation in situations
     }
     replies = teacher.ask(requests, "questions")
-    examples = {one: runs(prompts.bare("question", one)) for one in set(language.values())}
+    worked = {one: prompts.bare("question", one) for one in set(language.values())}
+    examples = {one: runs(text) for one, text in worked.items()}
+    strange = {one: names(text) - source.words for one, text in worked.items()}
     questions: list[Question] = []
     dropped: list[Dropped] = []
     for situation, request in requests.items():
@@ -186,7 +193,10 @@ def ask_questions(
             dropped.append(drop(situation.clause, "not a question", text))
         elif sum(map(text.count, _QUESTION_MARKS)) > 1:
             dropped.append(drop(situation.clause, "several questions at once", text))
-        elif runs(text) & examples[language[situation]] - runs(situation.clause.statement):
+        elif (
+            runs(text) & examples[language[situation]] - runs(situation.clause.statement)
+            or names(text) & strange[language[situation]]
+        ):
             dropped.append(drop(situation.clause, "echo of a worked example", text))
         else:
             questions.append(Question(situation, text, request))

@@ -7,6 +7,7 @@ from adhere.records import Clause, Completion, Dropped
 
 _RUN = 7
 """Words; below that, people happen to say the same."""
+_NAME = re.compile(r"(?:(?<=[\w,;] )|(?<=\())[A-ZÀ-Þ]\w{2,}")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 """Chinese and Japanese without punctuation: there words cannot be told by spaces."""
 _UNSPACED_RUN = 12
@@ -31,6 +32,11 @@ def runs(text: str) -> set[tuple[str, ...]]:
     for stretch in _UNSPACED.findall(text):
         found |= set(_windows(stretch, _UNSPACED_RUN))
     return found
+
+
+def names(text: str) -> set[str]:
+    """Words with a capital in the midst of a sentence: proper names, in most languages."""
+    return set(_NAME.findall(text))
 
 
 def _windows(items: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
