@@ -2,10 +2,37 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from adhere.records import Clause, Completion, Origin, Passage, Probe, Request, Score, ScoreRequest
+from adhere.store import Manifest, content_key, read_manifest, write_manifest
 
 ORIGIN = Origin(parents=(), prompt="test@0", model="test")
+
+
+def finish(run: Path, stage: str, made: str, *after: str, **facts: object) -> None:
+    """Write the manifest of a stage that made `made` of what the stages `after` left."""
+    (run / stage).mkdir(parents=True, exist_ok=True)
+    inputs = {name: _key(run / name) for name in after}
+    manifest = Manifest(
+        stage=stage,
+        key="",
+        settings={},
+        inputs=inputs,
+        outputs={"rows.jsonl": made},
+        counts={},
+        dropped={},
+        versions={},
+        seconds=1.0,
+        facts=dict(facts),
+    )
+    write_manifest(run / stage, manifest)
+
+
+def _key(folder: Path) -> str:
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return content_key(manifest.outputs)
 
 
 def text_of(request: Request) -> str:

@@ -13,7 +13,7 @@ pytest.importorskip("openvino_genai")
 
 import torch
 import yaml
-from fakes import probe
+from fakes import finish, probe
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from tiny import save_checkpoint
@@ -359,6 +359,16 @@ def test_wrong_inputs_are_refused_in_a_sentence(run: Path) -> None:
     said = adhere("export", str(run))
     assert said.code == 2
     assert "'sft+dpo' is not evaluated yet; `adhere run" in said.err
+    assert not (run / "export").exists()
+
+
+def test_a_model_that_was_not_evaluated_is_not_exported_with_anothers_numbers(run: Path) -> None:
+    finish(run, "dpo", "before")
+    finish(run, "evaluate", "numbers", "dpo")
+    finish(run, "dpo", "trained anew")
+    said = adhere("export", str(run))
+    assert said.code == 2
+    assert "'evaluate' is out of date, since 'dpo' is another now; run `adhere ev" in said.err
     assert not (run / "export").exists()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import adhere
-from fakes import ORIGIN
+from fakes import ORIGIN, finish
 from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import JUnitXml
@@ -333,6 +333,25 @@ def test_a_mistake_is_one_sentence(
     assert (said.code, said.out) == (2, "")
     assert message in said.err
     assert "Traceback" not in said.err
+
+
+def test_an_evaluation_of_another_model_is_no_evidence(tmp_path: Path) -> None:
+    run, old = written(tmp_path / "run", losses()), written(tmp_path / "old", losses())
+    finish(run, "midtrain", "before")
+    finish(run, "sft", "before", "midtrain")
+    finish(run, "dpo", "before", "sft")
+    finish(run, "evaluate", "numbers", "sft", "dpo")
+    assert adhere("gate", str(run), "--against", str(old)).code == 0
+    finish(run, "dpo", "trained anew", "sft")
+    for arguments in ([str(run)], [str(old), "--against", str(run)]):
+        said = adhere("gate", *arguments)
+        assert (said.code, said.out) == (2, "")
+        assert said.err == (
+            f"adhere: {run}: 'evaluate' is out of date, since 'dpo' is another now; run "
+            f"`adhere evaluate {run}` first, or `adhere run {run}` for everything.\n"
+        )
+    finish(run, "midtrain", "trained anew")
+    assert "'sft' is out of date, since 'midtrain' is" in adhere("gate", str(run)).err
 
 
 def test_a_run_without_an_aligned_model_says_so(tmp_path: Path) -> None:

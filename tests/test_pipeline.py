@@ -221,6 +221,37 @@ def test_what_an_earlier_stage_has_to_make_first_is_said_in_a_sentence(
     )
 
 
+def test_what_rests_on_what_was_replaced_is_said_in_a_sentence(run: Path) -> None:
+    """Of several stages that are out of date, the first is named."""
+    fewer = saved(run).merge({"clauses": {"max_per_passage": 1}}, "test")
+    run_stages(run, fewer, NoProgress(), ["clauses"])
+    for name in ("curate", "sft", "document-lm", "evaluate", "report"):
+        with pytest.raises(InputError) as error:
+            run_stages(run, fewer, NoProgress(), [name])
+        assert str(error.value) == (
+            f"{run}: 'generate' is out of date, since 'clauses' is another now; run "
+            f"`adhere generate {run}` first, or `adhere run {run}` for everything."
+        )
+    assert stale(run, fewer) == LATER["generate"]
+    run_stages(run, fewer, NoProgress(), ["generate", "curate"])
+    with pytest.raises(InputError, match="'sft' is out of date, since 'curate' is another now"):
+        run_stages(run, fewer, NoProgress(), ["dpo"])
+
+
+def test_a_report_is_not_written_on_the_numbers_of_another_model(run: Path) -> None:
+    longer = saved(run).merge({"dpo": {"beta": 0.5}}, "test")
+    run_stages(run, longer, NoProgress(), ["dpo", "document-lm"])
+    with pytest.raises(InputError, match="'evaluate' is out of date, since 'dpo' is another now"):
+        run_stages(run, longer, NoProgress(), ["report"])
+
+
+def test_changed_settings_alone_are_in_no_stages_way(run: Path) -> None:
+    changed = saved(run).merge({"curate": {"min_margin": 0.2}, "dpo": {"epochs": 2}}, "test")
+    log = Log()
+    run_stages(run, changed, log, ["report"], again=True)
+    assert log.ended == ["report"]
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

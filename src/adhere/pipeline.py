@@ -31,6 +31,7 @@ from adhere.store import (
     folder_hashes,
     fresh_folder,
     read_manifest,
+    require_current,
     write_manifest,
 )
 
@@ -68,9 +69,10 @@ def run_stages(
     """Bring the wanted stages of a run up to date, in the order of the table.
 
     A stage whose inputs, settings and prompts are unchanged is skipped, unless
-    `again`. Raises InputError when a stage's input is not there yet, and whatever
-    AdhereError a stage raises; finished stages and cached completions stay. Under
-    `accelerate launch` only trainings can be wanted.
+    `again`. Raises InputError when a stage's input is not there yet, or was made from
+    what has been replaced since, and whatever AdhereError a stage raises; finished
+    stages and cached completions stay. Under `accelerate launch` only trainings can be
+    wanted.
     """
     bench = Bench(run, settings, progress)
     from_first(partial(_require_one_process, run, wanted))
@@ -175,6 +177,17 @@ def _require(bench: Bench, name: str) -> None:
             f"{run}: '{name}' needs what '{missing[0]}' makes; run `adhere {missing[0]} {run}` "
             f"first, or `adhere run {run}` for everything."
         )
+    behind = _behind(name, bench.settings)
+    require_current(run, [other for other in STAGES if other in behind])
+
+
+def _behind(name: str, settings: RunSettings) -> set[str]:
+    """All stages that a stage rests on, at whatever distance."""
+    found: set[str] = set()
+    for other in reversed(list(STAGES)):
+        if other == name or other in found:
+            found.update(parents(other, settings))
+    return found
 
 
 def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:

@@ -101,6 +101,38 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST, asdict(manifest))
 
 
+def made_since(run: Path, stage: str) -> str | None:
+    """The first stage that `stage` was made from and that is no longer what it was then.
+
+    By the manifests alone: what has none, as in a folder that is no whole run, counts as
+    unchanged, and so do settings and the user's files.
+    """
+    manifest = read_manifest(run / stage)
+    for name, read in (manifest.inputs if manifest else {}).items():
+        made = read_manifest(run / name)
+        if made and content_key(made.outputs) != read:
+            return name
+    return None
+
+
+def require_current(run: Path, stages: Iterable[str]) -> None:
+    """Raise InputError where one of the stages was made from what has been replaced since."""
+    for stage in stages:
+        if other := made_since(run, stage):
+            raise InputError(
+                f"{run}: '{stage}' is out of date, since '{other}' is another now; run "
+                f"`adhere {stage} {run}` first, or `adhere run {run}` for everything."
+            )
+
+
+def require_evaluated(run: Path) -> None:
+    """Raise InputError where the evaluation is not of the model, clauses and rows that are there.
+
+    With the aligned model's own trainings, since it may lie over a checkpoint that changed.
+    """
+    require_current(run, ("sft", "dpo", "evaluate"))
+
+
 @contextmanager
 def fresh_folder(target: Path, *, keep_partial: bool = False) -> Generator[Path]:
     """A folder to write into that takes the name `target` only when the block succeeds.

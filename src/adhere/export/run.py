@@ -19,7 +19,7 @@ from adhere.licences import read_licences
 from adhere.progress import Progress
 from adhere.records import Document, Probe
 from adhere.settings import RunSettings
-from adhere.store import fresh_folder
+from adhere.store import fresh_folder, read_manifest, require_evaluated
 
 PROMPTS = 12
 """Probes of a parity check."""
@@ -56,10 +56,10 @@ def export_run(
     """Write the merged checkpoint, GGUF files, Modelfile and model card of a run to `out`.
 
     `licence`: of the documents, read by `read_licences`. An earlier export at `out` is replaced
-    when the new one is whole. Raises InputError for a run that is not finished, a licence of no
-    document or an `out` that holds something else, SettingsError for an unknown system,
-    EngineError where an exported file does not answer as the trained model does,
-    MissingExtraError without the packages.
+    when the new one is whole. Raises InputError for a run that is not finished or not evaluated
+    as it is now, a licence of no document or an `out` that holds something else, SettingsError
+    for an unknown system, EngineError where an exported file does not answer as the trained
+    model does, MissingExtraError without the packages.
     """
     bench = Bench(run, settings, progress)
     summary = _require(bench, out, system)
@@ -197,6 +197,7 @@ def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
     summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"systems": {}}
     if system not in summary["systems"] or system not in bench.finished:
         raise InputError(f"{run}: '{system}' is not evaluated yet; `adhere run {run}` first.")
+    require_evaluated(run)  # the card's numbers are to be this model's
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise InputError(f"{out}: holds something else; give --out a new folder.")
     needed = ("torch", "transformers", "peft", "gguf", "openvino_genai")

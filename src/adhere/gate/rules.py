@@ -13,7 +13,7 @@ from adhere.records import Probe
 from adhere.report.costs import REFUSED
 from adhere.report.data import METRICS, Metric, estimate, headline_system, read_estimate
 from adhere.settings import GateSettings
-from adhere.store import read_records
+from adhere.store import read_records, require_evaluated
 
 Outcome = Literal["pass", "fail", "cannot tell"]
 
@@ -48,10 +48,14 @@ class Evidence:
 
 
 def read_evidence(run: Path) -> Evidence:
-    """Raises InputError for a run that has not been evaluated, or not of an aligned model."""
+    """Raises InputError for a run that has not been evaluated, or not as it is now.
+
+    Nor is there evidence where no aligned model was evaluated.
+    """
     path = run / "evaluate" / "summary.json"
     if not path.exists():
         raise InputError(f"{run}: nothing to judge yet; run `adhere evaluate {run}` first.")
+    require_evaluated(run)
     summary = json.loads(path.read_text(encoding="utf-8"))
     system = headline_system(summary)
     if system is None:
