@@ -56,6 +56,10 @@ def test_help_names_every_command_and_every_setting() -> None:
         (["run", "code.md", "--out"], "--out requires an argument"),
         (["run", "mine.toml"], "mine.toml: unknown setting 'generate.exampels'; did you mean"),
         (["run", "broken.toml"], "broken.toml: not a TOML file"),
+        (["run", "old", "--out=new"], "old: a run's folder, which is gone on with where it is"),
+        (["run", "old", "--out=new", "--dry-run"], "by `adhere run old/run.toml --out new`."),
+        (["run", "old/run.toml", "code.md"], "write code.md there, or leave it out"),
+        (["run", "/", "--dry-run"], "/: has no name for the run's folder; give one by --out."),
         (["status", "nowhere"], "nowhere: no run here (no run.toml); start one with `adhere run"),
         (["sft", "nowhere"], "nowhere: no run here"),
         (["chat", "nowhere"], "nowhere: no run here"),
@@ -72,6 +76,7 @@ def test_a_mistake_is_one_sentence_with_exit_code_2(
     (tmp_path / "broken.docx").write_bytes(b"no archive")
     (tmp_path / "mine.toml").write_text("[generate]\nexampels = 1")
     (tmp_path / "broken.toml").write_text("[generate")
+    RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
     before = files(tmp_path)
     said = adhere(*arguments)
     assert said.code == 2
@@ -231,6 +236,26 @@ def test_where_a_run_goes(tmp_path: Path, arguments: list[str], folder: str) -> 
     said = adhere("run", *arguments, "--dry-run")
     assert said.code == 0, said.err
     assert said.out.splitlines()[0].strip() == folder
+
+
+@pytest.mark.parametrize("source", [".", "..", "../texts", "./", "..//texts/."])
+def test_a_folder_of_documents_gives_its_name_however_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    inside = tmp_path / "texts" / "texts"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    folder, found = run._open_run((Path(source),), None, None)
+    assert folder == Path("runs/texts")
+    assert found.documents == (str(Path(source)),)
+
+
+@pytest.mark.parametrize("out", [None, "old", "./texts/../old"])
+def test_a_run_is_gone_on_with_in_its_folder(tmp_path: Path, out: str | None) -> None:
+    (tmp_path / "texts").mkdir()
+    RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
+    folder, found = run._open_run((Path("old"),), Path(out) if out else None, None)
+    assert (folder, found.documents) == (Path("old"), ("code.md",))
 
 
 def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> None:

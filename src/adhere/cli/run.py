@@ -144,13 +144,35 @@ def _open_run(
     first = sources[0] if sources else out
     assert first is not None
     if len(sources) <= 1 and (first / RUN_FILE).exists():
+        _refuse_another_folder(first, out)
         return first, merged(saved(first), flags)
-    folder = out or Path("runs") / first.stem
+    folder = out or Path("runs") / _name_of(first)
     if first.suffix == ".toml":
+        if others := sources[1:]:
+            raise InputError(
+                f"{first}: a run file names the documents itself, under `documents`; write "
+                f"{others[0]} there, or leave it out of the command."
+            )
         return folder, merged(RunSettings.read(first), flags)
     before = RunSettings.read(folder / RUN_FILE) if (folder / RUN_FILE).exists() else RunSettings()
     documents = tuple(str(source) for source in sources)
     return folder, merged(before.merge({"documents": documents}, "documents"), flags)
+
+
+def _refuse_another_folder(run: Path, out: Path | None) -> None:
+    if out and out.resolve() != run.resolve():
+        raise InputError(
+            f"{run}: a run's folder, which is gone on with where it is; leave out `--out {out}`, "
+            f"or start a new run of the same settings by `adhere run {run / RUN_FILE} --out {out}`."
+        )
+
+
+def _name_of(source: Path) -> str:
+    """The file's or folder's own name, also where it is given as `.` or `..`."""
+    name = source.stem if source.stem.strip(".") else source.resolve().stem
+    if not name:
+        raise InputError(f"{source}: has no name for the run's folder; give one by --out.")
+    return name
 
 
 def work(
