@@ -66,6 +66,17 @@ def test_more_of_everything_takes_longer(tmp_path: Path, run_settings: RunSettin
     assert after["clauses"] == before["clauses"]
 
 
+def test_the_opponents_training_takes_as_long_as_all_those_behind_the_model(
+    tmp_path: Path, run_settings: RunSettings
+) -> None:
+    for enabled in (True, False):
+        settings = run_settings.merge({"midtrain": {"enabled": enabled}}, "test")
+        rows = {row.stage: row.seconds for row in forecast(tmp_path, settings)}
+        assert rows["document-lm"] == pytest.approx(
+            sum(rows[name] or 0 for name in ("midtrain", "sft", "dpo"))
+        )
+
+
 TRAININGS = [name for name, stage in STAGES.items() if stage.resumes]
 
 

@@ -91,12 +91,14 @@ def _trained_on(
     told = 1 + settings.midtrain.rewritings  # about as long as the text, each
     sft = TOKENS_A_ROW * examples * settings.sft.epochs
     dpo = TOKENS_A_ROW * answers * settings.dpo.epochs
+    midtrain = told * characters / CHARACTERS_A_TOKEN * settings.midtrain.epochs
     return {
-        "midtrain": told * characters / CHARACTERS_A_TOKEN * settings.midtrain.epochs,
+        "midtrain": midtrain,
         "sft": sft,
         "dpo": dpo,
         "dpo-alone": dpo,
-        "document-lm": sft + dpo,  # by design
+        # As much as the trainings behind sft+dpo together, by design.
+        "document-lm": sft + dpo + (midtrain if settings.midtrain.enabled else 0),
     }
 
 
