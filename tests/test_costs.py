@@ -18,10 +18,10 @@ from adhere.evaluate.costs import (
     refusals,
 )
 from adhere.evaluate.extras import read_extras
-from adhere.evaluate.files import read_table
 from adhere.evaluate.refusal import Labelled, exam, examined, refuses
 from adhere.evaluate.summary import Evaluation
 from adhere.evaluate.systems import System
+from adhere.files import read_table
 from adhere.progress import NoProgress
 from adhere.records import Answer, Clause, Polarity
 from adhere.settings import EvaluateSettings

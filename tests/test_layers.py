@@ -14,7 +14,7 @@ from adhere import errors
 SOURCE = Path(errors.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faults", "progress", "text", "twins"),
-    ("records", "processes"),
+    ("records", "processes", "files"),
     ("settings", "store", "hub", "prompts", "duty", "sheets", "licences"),
     ("models", "parts"),
     ("embedding",),

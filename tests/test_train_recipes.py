@@ -290,8 +290,18 @@ def test_a_wrong_file_of_general_instructions_is_named_before_any_work(
 ) -> None:
     file = tmp_path / "general.jsonl"
     file.write_text(f'{{"question": "a", "answer": "b"}}\n{line}\n', encoding="utf-8")
-    with pytest.raises(InputError, match=r"general\.jsonl: line 2 is not a General"):
+    with pytest.raises(InputError, match=r"general\.jsonl: line 2: "):
         read_general(file)
     said = adhere_says("sft", str(run), f"--sft.general={file}", "--sft.general-share=0.1")
     assert "general.jsonl: line 2" in said
-    assert "none.jsonl: not there" in adhere_says("sft", str(run), "--sft.general=none.jsonl")
+    file.write_bytes('{"question": "Ça va ?", "answer": "Oui."}'.encode("latin-1"))
+    assert "general.jsonl: not UTF-8 text" in adhere_says("sft", str(run), f"--sft.general={file}")
+    said = adhere_says("sft", str(run), "--sft.general=none.jsonl")
+    assert "none.jsonl: no such file" in said
+
+
+def test_blank_lines_between_general_instructions_are_no_matter(tmp_path: Path) -> None:
+    file = tmp_path / "general.jsonl"
+    line = '{"question": "a\u2028b", "answer": "c", "source": "mine"}'
+    file.write_text(f"\ufeff{line}\r\n\n{line}\n\n", encoding="utf-8")
+    assert read_general(file) == [General(question="a\u2028b", answer="c")] * 2

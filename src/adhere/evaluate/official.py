@@ -13,7 +13,6 @@ from random import Random
 
 from adhere.errors import InputError, NoLikelihoodError
 from adhere.evaluate.exam import ExamPair, ExamResult
-from adhere.evaluate.files import read_lines
 from adhere.evaluate.judges import Comparison, Judge, Match
 from adhere.evaluate.matches import examined, matches
 from adhere.evaluate.metrics import ProbeScore
@@ -21,6 +20,7 @@ from adhere.evaluate.summary import judge_row
 from adhere.evaluate.systems import System, replies
 from adhere.evaluate.tables import Row, Table
 from adhere.evaluate.wins import win_rates
+from adhere.files import read_lines
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
 from adhere.records import Answer, Dropped, Example, PreferencePair, ScoreRequest, Verdict

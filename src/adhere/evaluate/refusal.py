@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from adhere.evaluate.files import read_lines
 from adhere.evaluate.statistics import rate_interval
+from adhere.files import read_lines
 
 _LABELLED = Path(__file__).parent / "data" / "refusals.jsonl"
 

@@ -10,10 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from adhere.engines.base import Engine
+from adhere.files import read_lines
 from adhere.progress import Progress
 from adhere.records import Message, Request, Sampling, record_id
 from adhere.settings import SFTSettings
-from adhere.store import read_records
 from adhere.train.rows import Row, answer_row
 
 _SAMPLING = Sampling(max_tokens=160)
@@ -28,8 +28,8 @@ class General:
 
 
 def read_general(path: Path) -> list[General]:
-    """Raises InputError naming the line that is not {"question", "answer"}."""
-    return read_records(path, General)
+    """One {"question", "answer"} a line; raises InputError as `read_lines` does."""
+    return read_lines(path, General)
 
 
 def own_answers(student: Engine, progress: Progress) -> list[General]:

@@ -1,4 +1,4 @@
-"""Files of the user's that an evaluation reads: other people's layouts, taken as they are."""
+"""Files of the user's that are no documents: other people's layouts, taken as they are."""
 
 import csv
 from collections.abc import Iterator
