@@ -1,5 +1,6 @@
 """The pipeline: what is up to date, what a change puts out of date, and going on after a kill."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 
 from adhere.engines.scripted import ScriptedEngine
@@ -438,6 +440,21 @@ def test_a_stage_that_is_switched_off_is_neither_run_nor_in_the_way(run: Path) -
     # Switched on again, what does not read from it is out of date.
     assert state(run, saved(run), "midtrain") == "up to date"
     assert state(run, saved(run), "sft") == "out of date"
+
+
+def test_a_stage_that_was_switched_off_is_not_told_as_done(run: Path) -> None:
+    without = saved(run).merge({"midtrain": {"enabled": False}}, "test")
+    assert "midtrain" in counts(run)
+    run_stages(run, without, NoProgress(), ["evaluate", "report"], again=True)
+    assert set(counts(run)) == {*ON} - {"midtrain", "evaluate", "report"}
+    page = BeautifulSoup((run / "report/report.html").read_text(encoding="utf-8"), "lxml")
+    made = [row.get_text() for row in page.select("#settings table tbody th[scope=row]")]
+    assert "sft" in made
+    assert "midtrain" not in made
+
+
+def counts(run: Path) -> dict[str, Any]:
+    return json.loads((run / "evaluate/summary.json").read_text(encoding="utf-8"))["counts"]
 
 
 def test_rewritings_are_read_beside_the_text_and_can_be_traced(run: Path) -> None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +42,7 @@ from adhere.records import (
 )
 from adhere.review import Kind
 from adhere.settings import RunSettings, TrainSettings
-from adhere.store import read_manifest, write_json
+from adhere.store import Manifest, read_manifest, write_json
 from adhere.train import (
     Budget,
     General,
@@ -160,25 +161,30 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
 
     found = assess(bench, folder)
     bench.engine.close()
-    made = {name: read_manifest(bench.run / name) for name in list(STAGES)[:-2]}
-    summary = found.summary | {
-        "counts": {name: manifest.counts for name, manifest in made.items() if manifest},
-    }
+    made = _made(bench, "evaluate")
+    summary = found.summary | {"counts": {name: one.counts for name, one in made.items()}}
     write_json(folder / "summary.json", summary)
     return outcome(folder, found.counts, found.dropped)
+
+
+def _made(bench: Bench, before: str) -> dict[str, Manifest]:
+    """What the stages before this one left, but for those that are switched off now."""
+    names = takewhile(lambda name: name != before, STAGES)
+    found = {name: read_manifest(bench.run / name) for name in names if is_on(name, bench.settings)}
+    return {name: manifest for name, manifest in found.items() if manifest}
 
 
 def _report(bench: Bench, folder: Path) -> Outcome:
     from adhere.previous import changes
     from adhere.report import ReportData, write_report
 
+    made = _made(bench, "report")
     dropped = [
         drop
-        for name in STAGES
+        for name in made
         if (bench.run / name / "dropped.jsonl").exists()
         for drop in bench.read(f"{name}/dropped.jsonl", Dropped)
     ]
-    manifests = [read_manifest(bench.run / name) for name in STAGES if name != "report"]
     aside = "clauses/set_aside.jsonl"  # a run of an earlier version has none
     trainings = [name for name in parents("report", bench.settings) if STAGES[name].resumes]
     write_report(
@@ -198,7 +204,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             summary=json.loads((bench.run / "evaluate/summary.json").read_text(encoding="utf-8")),
             official=_json_or_nothing(bench.run / "evaluate/official.json"),
             changes=changes(bench.run, bench.settings.gate),
-            manifests=[manifest for manifest in manifests if manifest],
+            manifests=list(made.values()),
             curves={name: _json_lines(bench.run / name / "curve.jsonl") for name in trainings},
         ),
         folder,
