@@ -98,6 +98,7 @@ def test_every_token_of_the_text_is_learned_and_no_chat_template_is_laid_over_it
     assert sum(len(ids) for ids in rows["input_ids"]) == TOKENS
     assert "".join(sorted("".join(said))) == "".join(sorted("".join(TEXTS) + "<|end|>" * 2))
     assert (result.rows, result.steps, result.tokens) == (6, 9, 3 * TOKENS)
+    assert result.passes == 3
     losses = [point["loss"] for point in result.curve if "loss" in point]
     assert losses[-1] < losses[0] - 0.3
     assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
@@ -115,7 +116,7 @@ def test_an_opponent_takes_as_many_steps_and_about_as_many_tokens(
     settings = SFTSettings(epochs=1, batch_size=2, lora_rank=4)
     budget = Budget(steps=11, tokens=11 * 2 * 40)
     result = train_text("document-lm", tiny_student, settings, tmp_path, Listening(), budget)
-    assert result.steps == 11
+    assert (result.steps, result.passes) == (11, 2.75)
     assert 0.8 * budget.tokens < result.tokens <= budget.tokens
     assert notes[0] == (
         f"document-lm: {TOKENS} tokens of text in 8 windows of up to 40, read 2.75 times."

@@ -147,7 +147,12 @@ def _task(bench: Bench, folder: Path, stage: str, settings: S) -> Task[S]:
 
 
 def _trained(folder: Path, result: TrainingResult) -> Outcome:
-    facts = {"tokens": result.tokens, "alarms": result.alarms, "plan": result.plan.facts}
+    facts = {
+        "tokens": result.tokens,
+        "passes": result.passes,
+        "alarms": result.alarms,
+        "plan": result.plan.facts,
+    }
     counts = {
         "rows": result.rows,
         "steps": result.steps,

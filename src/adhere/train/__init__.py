@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 
 from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
@@ -140,7 +141,7 @@ def _text_work(texts: Sequence[str], task: Task[TrainSettings], budget: Budget |
         task = replace(task, steps=budget.steps)
     rows = windows(texts, tokenizer, longest)
     if budget:
-        passes = budget.steps * settings.batch_size / len(rows)
+        passes = budget.steps / ceil(len(rows) / settings.batch_size)
     tokens = sum(row["length"] for row in rows)
     task.progress.note(
         f"{task.stage}: {tokens:,} tokens of text in {len(rows)} windows of up to {longest}, "

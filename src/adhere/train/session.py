@@ -58,6 +58,8 @@ class TrainingResult:
     """Of this call."""
     tokens: int
     """Trained on, over all epochs, without padding; DPO reads a prompt once with each answer."""
+    passes: float
+    """How often each row was read."""
     curve: list[dict[str, float]]
     """By `step`: `loss` (for SFT, nats a token) and TRL's metrics; at some steps the same over
     held-out probes, as `eval_loss` and so on. `rewards/...` are beta times the log-ratio to the
@@ -320,6 +322,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         steps=trainer.state.global_step,
         seconds=time.monotonic() - work.started,
         tokens=int(trainer.state.num_input_tokens_seen),
+        passes=round(trainer.state.epoch, 2),
         curve=curve,
         trained_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         plan=work.plan,
