@@ -256,6 +256,31 @@ def test_general_rows_are_trained_on(tiny_student: Path, tmp_path: Path, begun: 
     assert sum(question.startswith("general ") for question in questions) == 6
 
 
+@pytest.mark.parametrize(("share", "notes"), [(0.2, 0), (0.5, 1)])
+def test_too_few_general_rows_for_their_share_are_said(
+    tiny_student: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    notes: int,
+) -> None:
+    said: list[str] = []
+
+    class Listening(NoProgress):
+        def note(self, message: str) -> None:
+            said.append(message)
+
+    monkeypatch.setattr(adhere.train, "_next_token", lambda work: work)
+    settings = other(SFT, general_share=share)
+    train_sft(EXAMPLES, [], tiny_student, None, settings, tmp_path, Listening(), general=GENERAL)
+    found = [message for message in said if "general instructions" in message]
+    expected = (
+        "sft: 12 general instructions of the 24 that general_share = 0.5 wants; "
+        "a longer file (sft.general) has more."
+    )
+    assert found == [expected][:notes]
+
+
 def test_the_students_own_answers_leave_out_what_it_did_not_finish() -> None:
     def reply(text: str) -> str | None:
         return None if "bees" in text else " " if "haiku" in text else f"Well: {text} "

@@ -20,7 +20,13 @@ from adhere.processes import in_all
 from adhere.records import Example, PreferencePair, Probe
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
 from adhere.train.alarms import displacement, overfitting
-from adhere.train.general import General, general_rows, own_answers, read_general
+from adhere.train.general import (
+    General,
+    general_rows,
+    general_wanted,
+    own_answers,
+    read_general,
+)
 from adhere.train.libraries import LIBRARIES, missing_library, training_libraries
 from adhere.train.loading import load_policy, load_tokenizer, tuning_problems
 from adhere.train.memory import shape_of
@@ -167,7 +173,15 @@ def train_sft(
     without the libraries.
     """
     rows = [(x.id, answer_row(x.question, completion=x.answer)) for x in examples]
-    rows += general_rows(general, len(rows), task.settings)
+    mixed_in = general_rows(general, len(rows), task.settings)
+    wanted = general_wanted(len(rows), task.settings)
+    if len(mixed_in) < wanted:
+        task.progress.note(
+            f"{task.stage}: {len(mixed_in)} general instructions of the {wanted} that "
+            f"general_share = {task.settings.general_share:g} wants; a longer file (sft.general) "
+            "has more."
+        )
+    rows += mixed_in
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
     with training_libraries():
         work = start(partial(prepare, task, rows, probes))

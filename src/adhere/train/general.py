@@ -51,13 +51,17 @@ def own_answers(student: Engine, progress: Progress) -> list[General]:
     ]
 
 
+def general_wanted(examples: int, settings: SFTSettings) -> int:
+    """How many rows make up the wanted share beside the examples."""
+    return round(examples * settings.general_share / (1 - settings.general_share))
+
+
 def general_rows(
     general: Sequence[General], examples: int, settings: SFTSettings
 ) -> list[tuple[str, Row]]:
     """As many as make up the wanted share beside the examples, or all there are; drawn by seed."""
-    wanted = round(examples * settings.general_share / (1 - settings.general_share))
-    drawn = sorted(general, key=lambda one: record_id(settings.seed, one.question))[:wanted]
+    drawn = sorted(general, key=lambda one: record_id(settings.seed, one.question))
     return [
         (record_id("general", one.question), answer_row(one.question, completion=one.answer))
-        for one in drawn
+        for one in drawn[: general_wanted(examples, settings)]
     ]
