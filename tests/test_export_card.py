@@ -1,5 +1,6 @@
 """The model card from a summary alone: licences, what alignment cost, how far a judge is right."""
 
+from dataclasses import replace
 from typing import Any
 
 from adhere.export.card import Card
@@ -48,17 +49,20 @@ def summary(**more: Any) -> Row:
     }
 
 
-def written(found: Row, system: str = "sft+dpo", licences: dict[str, str] | None = None) -> str:
-    return Card(
-        name="boathouse",
-        student="smollm2-135m-instruct",
-        teacher="scripted",
-        system=system,
-        lora=True,
-        documents=DOCUMENTS,
-        licences=licences or dict.fromkeys(("rules.md", "code.md"), ""),
-        summary=found,
-    ).write()
+CARD = Card(
+    name="boathouse",
+    student="smollm2-135m-instruct",
+    teacher="scripted",
+    system="sft+dpo",
+    lora=True,
+    documents=DOCUMENTS,
+    licences=dict.fromkeys(("rules.md", "code.md"), ""),
+    summary=summary(),
+)
+
+
+def written(found: Row, **more: Any) -> str:
+    return replace(CARD, summary=found, **more).write()
 
 
 def test_each_document_has_its_licence() -> None:
@@ -75,6 +79,13 @@ def test_what_alignment_cost_is_said_and_what_was_not_measured() -> None:
     assert safe.endswith("↓ | 2\u00a0% [0, 4] | 10\u00a0% [6, 14] | 8\u00a0% [3, 13] |")
     assert general.endswith("↓ | 2.50 | 2.75 | – |")
     assert "permit: declined or denied. Not measured: nothing is permitted." in card
+
+
+def test_what_looked_wrong_in_training_is_a_limit() -> None:
+    card = written(summary(), alarms=[("dpo", "The chosen answers fell.")])
+    limits = card.split("## Limits")[1]
+    assert "\n- In training (`dpo`): The chosen answers fell.\n- A clause's result" in limits
+    assert "In training" not in written(summary())
 
 
 def test_costs_that_nobody_measured_are_not_passed_over() -> None:

@@ -745,6 +745,14 @@ def test_the_picture_of_the_table(data: ReportData, suffix: str, tmp_path: Path)
     assert start == (b"\x89PNG\r" if suffix == "png" else b"<?xml")
 
 
+def test_what_looked_wrong_in_training_is_told(data: ReportData, tmp_path: Path) -> None:
+    said = "The held-out loss rose <from> its lowest."
+    assert "looked wrong" not in words_of(written(data, tmp_path), "#training")
+    more = replace(manifest("dpo", 9.0, {"rows": 1}), facts={"alarms": [said]})
+    page = written(replace(data, manifests=[*data.manifests, more]), tmp_path)
+    assert f"looked wrong while it was trained: dpo : {said}" in words_of(page, "#training")
+
+
 def test_the_same_data_gives_the_same_page(data: ReportData, tmp_path: Path) -> None:
     one, two = (write_report(data, tmp_path / name).read_bytes() for name in "ab")
     assert one == two

@@ -52,6 +52,8 @@ class Card:
     """Document name -> licence; empty where none was stated."""
     summary: Summary
     """`evaluate/summary.json`."""
+    alarms: Sequence[tuple[str, str]] = ()
+    """What looked wrong in the trainings behind it: the stage, and a sentence."""
     parities: Sequence[Parity] = ()
     remarks: Sequence[str] = ()
     """What was left out of the export and why, in sentences."""
@@ -111,6 +113,7 @@ class Card:
                 for win in summary["win_rates"]
                 if (win["a"], win["b"]) == (self.system, "base")
             ],
+            "alarms": self.alarms,
             "files": [*(_file(parity) for parity in self.parities), *self.remarks],
             "licence": licence(self.student),
         }

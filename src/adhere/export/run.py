@@ -177,7 +177,17 @@ def _card(
         documents=documents,
         licences=read_licences(licence, documents),
         summary=summary,
+        alarms=_alarms(bench, ADAPTERS[system]),
     )
+
+
+def _alarms(bench: Bench, stage: str | None) -> list[tuple[str, str]]:
+    """What looked wrong in a training, and in those that it went on from, the first first."""
+    if stage is None:
+        return []
+    manifest = read_manifest(bench.run / stage)
+    said = manifest.facts.get("alarms", ()) if manifest else ()
+    return [*_alarms(bench, bench.before(stage)), *((stage, one) for one in said)]
 
 
 def _describe(folder: Path, card: Card) -> None:

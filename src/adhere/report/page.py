@@ -137,6 +137,11 @@ def _making(report: ReportData) -> dict[str, Any]:
     for manifest in report.manifests:
         versions |= manifest.versions
     return {
+        "alarms": [
+            (manifest.stage, said)
+            for manifest in report.manifests
+            for said in manifest.facts.get("alarms", ())
+        ],
         "curves": {name: Markup(plot) for name, plot in drawn.items() if plot},
         "curves_alt": {name: sentences.curve_words(rows) for name, rows in report.curves.items()},
         "settings": _setting_rows(report),
