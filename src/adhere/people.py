@@ -34,6 +34,7 @@ from adhere.store import (
     fresh_folder,
     read_manifest,
     read_records,
+    write_json,
     write_manifest,
     write_records,
 )
@@ -170,8 +171,7 @@ def _write_back(run: Path, summary: dict[str, Any], verdicts: Sequence[Verdict])
     with fresh_folder(target) as folder:
         shutil.copytree(target, folder, dirs_exist_ok=True)
         write_records(folder / "verdicts.jsonl", verdicts)
-        text = json.dumps(summary, ensure_ascii=False, indent=2, allow_nan=False)
-        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        write_json(folder / "summary.json", summary)
         if manifest:
             counts = manifest.counts | {"verdicts": len(verdicts)}
             write_manifest(folder, replace(manifest, counts=counts, outputs=folder_hashes(folder)))

@@ -52,9 +52,7 @@ class Source:
 
     def body(self, clause: Clause) -> str:
         """The clause's passage without its headings, on one line."""
-        passage = self.passage_of[clause.passage]
-        lines = [line for line in passage.text.split("\n") if line not in passage.headings]
-        return " ".join(" ".join(lines).split())
+        return " ".join(self.passage_of[clause.passage].body.split())
 
     def contrary(self, situation: Situation) -> str | None:
         """The clause turned round; where a case falls under its exception, the clause without it.
