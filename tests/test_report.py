@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adhere.progress import duration
 from adhere.records import (
     Answer,
     Clause,
@@ -31,7 +32,6 @@ from adhere.report import ReportData, table_picture, terminal_table, terminal_wi
 from adhere.report.clauses import clause_rows, segments
 from adhere.report.data import METRICS, Estimate, best_system
 from adhere.report.kept import drop_counts, spread
-from adhere.report.page import duration
 from adhere.report.sentences import exam_sentence, limits, summary_sentences
 from adhere.settings import RunSettings
 from adhere.store import Manifest
