@@ -30,7 +30,7 @@ def test_a_probe_that_goes_on_without_a_contrast_is_no_lost_question() -> None:
         "no opposite": 3,
         "unfinished answer": 2,
         "both answers are the same": 1,
-        "no contrast: unfinished answer": 4,
-        "no contrast: both answers are the same": 1,
+        "contrast left out: unfinished answer": 4,
+        "contrast left out: both answers are the same": 1,
     }
     assert script("data_quality").lost_questions(reasons) == 3
