@@ -350,6 +350,15 @@ def switched_off(name: str, settings: RunSettings) -> str:
     return next(off, "")
 
 
+_SCORED = frozenset({"generate", "curate", "rewrite", "evaluate"})
+
+
+def needs_likelihoods(name: str, settings: RunSettings) -> bool:
+    """Whether a stage has the teacher say how likely given texts are."""
+    own_words = name == "clauses" and settings.models.style == "chat"
+    return is_on(name, settings) and (name in _SCORED or own_words)
+
+
 def parents(name: str, settings: RunSettings) -> list[str]:
     """The stages that a stage reads from; those that are switched off are left out."""
     return [other for other in STAGES[name].after if is_on(other, settings)]
