@@ -157,6 +157,7 @@ def _trained(folder: Path, result: TrainingResult) -> Outcome:
 
 def _evaluate(bench: Bench, folder: Path) -> Outcome:
     from adhere.assess import assess
+    from adhere.people import judged_before
 
     found = assess(bench, folder)
     bench.engine.close()
@@ -164,8 +165,9 @@ def _evaluate(bench: Bench, folder: Path) -> Outcome:
     summary = found.summary | {
         "counts": {name: manifest.counts for name, manifest in made.items() if manifest},
     }
+    summary, counts = judged_before(bench.run, folder, summary, bench.settings, bench.progress)
     write_json(folder / "summary.json", summary)
-    return outcome(folder, found.counts, found.dropped)
+    return outcome(folder, found.counts | counts, found.dropped)
 
 
 def _report(bench: Bench, folder: Path) -> Outcome:
