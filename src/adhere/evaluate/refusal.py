@@ -9,7 +9,6 @@ from pathlib import Path
 from adhere.evaluate.files import read_lines
 from adhere.evaluate.statistics import rate_interval
 from adhere.text import says_yes
-from adhere.text import says_yes
 
 _LABELLED = Path(__file__).parent / "data" / "refusals.jsonl"
 
@@ -47,7 +46,6 @@ _DECLINING = (
     "i apologise, but",
     "not appropriate for me",
 )
-_MARKS = re.compile(r"^\W+")
 _MARKS = re.compile(r"^\W+")
 _NO = re.compile(r"\W*no\b(?! (?:problem|worries|doubt|matter|deadline|limit|need))")
 _DENYING = (
