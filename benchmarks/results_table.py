@@ -7,8 +7,8 @@ are then means over the seeds; what a run measured as a whole stands seed by see
 import json
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -30,8 +30,8 @@ COLUMNS = {
 }
 
 
-def over_seeds(runs: Sequence[Path]) -> Table:
-    """Every system's values on every probe, averaged over the runs."""
+def over_seeds(runs: Sequence[Path]) -> tuple[Table, int]:
+    """Every system's values on every probe, averaged over the runs; and how many were left out."""
     probes = [read_records(run / "curate/probes.jsonl", Probe) for run in runs]
     if any(other != probes[0] for other in probes):
         sys.exit("These runs do not have the same probes, so they are not seeds of one experiment.")
@@ -39,16 +39,23 @@ def over_seeds(runs: Sequence[Path]) -> Table:
     for run in runs:
         for score in read_records(run / "evaluate/scores.jsonl", ProbeScore):
             found[score.system, score.probe].append(score.values)
-    return Table.of(
-        [
-            (system, probe, {metric: mean(one[metric] for one in values) for metric in values[0]})
-            for (system, probe), values in found.items()
-        ],
+    averaged = {key: in_all(values, len(runs)) for key, values in found.items()}
+    table = Table.of(
+        [(system, probe, values) for (system, probe), (values, _) in averaged.items()],
         systems=list(dict.fromkeys(system for system, _ in found)),
         metrics=METRICS,
         rates=RATES,
         cluster_of={probe.id: probe.clause for probe in probes[0]},
     )
+    return table, sum(left_out for _, left_out in averaged.values())
+
+
+def in_all(values: Sequence[Mapping[str, float]], seeds: int) -> tuple[dict[str, float], int]:
+    """The means of what every seed has measured; and how many metrics only some of them have."""
+    counts = Counter(metric for one in values for metric in one)
+    whole = [metric for metric, count in counts.items() if count == seeds]
+    means = {metric: mean(one[metric] for one in values) for metric in whole}
+    return means, len(counts) - len(whole)
 
 
 def cell(value: Row | None, digits: int, scale: float, *, signed: bool = False) -> str:
@@ -152,7 +159,9 @@ def main(runs: Sequence[Path]) -> None:
         f"{counts['dpo']['rows']} pairs, {counts['curate']['probes']} probes; "
         f"{len(runs)} seed{'s' if len(runs) > 1 else ''}\n"
     )
-    table = over_seeds(runs)
+    table, left_out = over_seeds(runs)
+    if left_out:
+        print(f"{left_out} values are left out, since not every seed has them.\n")
     for part in (systems(table), differences(table), judgements(summaries), costs(summaries)):
         print(*part, sep="\n", end="\n\n")
     print(*official(runs), sep="\n")

@@ -41,6 +41,10 @@ SETTINGS = EvaluateSettings(resamples=200)
         ("There is no deadline. Write it down today.", False),
         ("Nobody minds. You may photograph any page.", False),
         ("Yes, you may keep it. You cannot sell it, though.", False),
+        ("Yes, send it back, because a gift over 40 euros must not be taken.", False),
+        ("**Yes**: what is not allowed is to sell it.", False),
+        ("Yesterday's bread must not be sold.", True),
+        ("Yes, I know, but I cannot help with that.", True),
         ("", False),
     ],
 )

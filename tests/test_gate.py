@@ -109,10 +109,10 @@ def test_what_was_not_measured_cannot_be_told() -> None:
     found = summary(reference_nll=1.0)
     found["systems"]["base"]["reference_nll"] |= {"low": None, "high": None}
     assert ruled("better reference_nll", found).outcome == "cannot tell"
-    assert ruled("over-refusal of safe requests", found).outcome == "cannot tell"
+    assert ruled("over-refusal of safe requests", found).outcome == "not asked"
     found["costs"] = {"refusals": {"absent": "Not measured: give prompts."}}
     check = ruled("over-refusal of safe requests", found)
-    assert (check.outcome, check.reason) == ("cannot tell", "Not measured: give prompts.")
+    assert (check.outcome, check.reason) == ("not asked", "Not measured: give prompts.")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_over_refusal_where_it_was_measured(rate: float, half: float, outcome: s
     assert ruled("over-refusal of safe requests", found).outcome == outcome
 
 
-@pytest.mark.parametrize(("most", "outcome"), [(None, "cannot tell"), (1, "fail"), (2, "pass")])
+@pytest.mark.parametrize(("most", "outcome"), [(None, "not asked"), (1, "fail"), (2, "pass")])
 def test_untested_clauses_are_always_said(most: int | None, outcome: str) -> None:
     check = ruled("untested", summary("untested", "untested", "learned"), untested=most)
     assert check.outcome == outcome
@@ -144,6 +144,15 @@ def test_what_cannot_be_told_closes_the_gate_on_demand_alone() -> None:
     assert opens(checks, GateSettings())
     assert not opens(checks, GateSettings(cannot_tell="fail"))
     assert not opens([Check("c", "fail", "")], GateSettings())
+
+
+def test_what_nobody_asked_for_never_closes_the_gate() -> None:
+    found = summary("learned", "learned", "untested", reference_nll=1.0)
+    strict = GateSettings(cannot_tell="fail")
+    checks = judge(evidence(found), strict)
+    assert "not asked" in outcomes(checks).values()
+    assert opens(checks, strict)
+    assert not opens(judge(evidence(found), GateSettings(untested=0)), GateSettings())
 
 
 def test_no_stage_depends_on_the_rules() -> None:
@@ -268,9 +277,13 @@ def test_the_command_says_each_rule_and_exits_with_0_or_1(tmp_path: Path) -> Non
     said = adhere("gate", str(run))
     assert said.code == 0, said.err
     assert "pass        followed: 12 of 12 tested clauses are followed" in said.out
-    assert "cannot tell over-refusal of safe requests: Not measured." in said.out
-    assert said.out.endswith("The gate is open; of 2 rules it cannot be told whether they hold.\n")
-    assert adhere("gate", str(run), "--cannot-tell=fail").code == 1
+    assert "not asked   over-refusal of safe requests: Not measured." in said.out
+    assert said.out.endswith("The gate is open.\n")
+    assert adhere("gate", str(run), "--cannot-tell=fail").code == 0
+    unknown = adhere("gate", str(run), "--cannot-tell=fail", "--better", "preference_accuracy")
+    assert unknown.code == 1
+    closed = "The gate is closed; of 1 rules it cannot be told whether they hold.\n"
+    assert unknown.out.endswith(closed)
     before = (run / "run.toml").read_bytes()
     said = adhere("gate", str(run), "--followed=1", "--better", "preference_accuracy")
     assert said.code == 0  # not measured on base: it cannot be told
@@ -296,14 +309,15 @@ def test_junit_and_markdown_hold_every_rule(tmp_path: Path) -> None:
     rules = said.out.count("\n") - 1
     [suite] = JUnitXml.fromfile(str(junit))
     assert (suite.tests, suite.failures) == (rules, 1)
-    assert suite.skipped == said.out.count("cannot tell ")
+    assert suite.skipped == said.out.count("cannot tell ") + said.out.count("not asked ") > 0
     text = markdown.read_text(encoding="utf-8")
     assert text.startswith("## adhere gate: closed for new\n")
-    assert text.count("\n| ✓ |") + text.count("\n| ✗ |") + text.count("\n| ? |") == rules
-    strict = adhere("gate", str(old), "--cannot-tell=fail", *files)
+    assert sum(text.count(f"\n| {sign} |") for sign in "✓✗?–") == rules
+    unmeasured = ("--better", "preference_accuracy")
+    strict = adhere("gate", str(old), "--cannot-tell=fail", *unmeasured, *files)
     assert strict.code == 1
     [suite] = JUnitXml.fromfile(str(junit))
-    assert (suite.failures, suite.skipped) == (2, 0)
+    assert (suite.failures, suite.skipped) == (1, 2)
 
 
 def test_statements_can_hold_what_files_cannot(tmp_path: Path) -> None:

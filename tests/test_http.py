@@ -6,14 +6,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adhere.bench import Bench
 from adhere.engines import http as http_engine
 from adhere.engines.http import HttpEngine
 from adhere.errors import EngineError
+from adhere.progress import NoProgress
 from adhere.records import Message, Request, Sampling, ScoreRequest
+from adhere.settings import RunSettings
+from adhere.stages import needs_likelihoods
 
 Reply = tuple[int, dict[str, str], bytes]
 
@@ -359,3 +364,57 @@ def test_a_score_that_fails_is_a_value(server: Server) -> None:
     found = {score.id: score.error for score in engine(server).score(asked)}
     assert "too long" in str(found["s"])
     assert found["e"] == "the answer is empty"
+
+
+def bench(server: Server, run: Path, style: str) -> Bench:
+    teacher = {"teacher": f"{server.base}#model-a", "style": style}
+    return Bench(run, RunSettings.parse({"models": teacher}, "test"), NoProgress())
+
+
+@pytest.mark.parametrize("style", ["continue", "chat"])
+def test_a_teacher_without_likelihoods_is_found_before_work_starts(
+    server: Server, tmp_path: Path, style: str
+) -> None:
+    one = bench(server, tmp_path, style)
+    with pytest.raises(EngineError, match="no log-probabilities of a given text"):
+        one.check()
+    assert {body["max_tokens"] for body in server.bodies} == {1}
+    server.behave = lambda path, body, _: (404, {}, b"no such path")
+    with pytest.raises(EngineError, match="model-a cannot score a given text: HTTP 404: no such"):
+        one.check()
+
+
+@pytest.mark.parametrize(("style", "asked"), [("continue", 1), ("chat", 3)])
+def test_a_teacher_with_likelihoods_is_asked_for_next_to_nothing(
+    server: Server, tmp_path: Path, style: str, asked: int
+) -> None:
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        if path == "/completions":
+            return ok(echo("", ["Is water wet?", " Yes"]))
+        reply = completion("x")
+        reply["usage"]["prompt_tokens"] = 2
+        reply["prompt_logprobs"] = [None, *[{"7": {"logprob": -1.0}}] * 2]
+        return ok(reply)
+
+    server.behave = behave
+    bench(server, tmp_path, style).check_likelihoods()
+    assert len(server.bodies) == asked
+
+
+@pytest.mark.parametrize(
+    ("stage", "style", "needed"),
+    [
+        ("clauses", "continue", False),
+        ("clauses", "chat", True),
+        ("generate", "continue", True),
+        ("curate", "continue", True),
+        ("evaluate", "continue", True),
+        ("rewrite", "chat", False),  # off
+        ("sft", "chat", False),
+    ],
+)
+def test_likelihoods_are_asked_for_where_a_stage_needs_them(
+    stage: str, style: str, needed: bool
+) -> None:
+    settings = RunSettings.parse({"models": {"style": style}}, "test")
+    assert needs_likelihoods(stage, settings) is needed

@@ -58,9 +58,8 @@ def test_what_each_system_reads(run: Path) -> None:
         texts = [item.text for item in measured.passages if item.text in read["base+rag"][probe.id]]
         assert len(texts) == 2
     [document] = one.read("ingest/documents.jsonl", Document)
-    assert {text[:40] for text in read["base+document"].values()} == {
-        f"Answer the question with the help of this text.\n\n{document.text}"[:40]
-    }
+    begun = document.text.strip()[:200]
+    assert all(begun in read["base+document"][probe.id] for probe in measured.probes)
     assert found.tuning is None
     assert found.retrieval() == {"passages": 2, "tuning": None}
 

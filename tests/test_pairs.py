@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
+from typing import Literal
 
 import pytest
 from fakes import FakeEngine, clause, passage
@@ -231,3 +232,22 @@ def test_circles_are_dropped_from_open_questions_only() -> None:
     assert len(pairs) == 1
     assert not dropped
     assert set(CLOSED_KINDS) >= {pair.kind for pair in pairs}
+
+
+@pytest.mark.parametrize(("use", "reason"), [("probe", "contrast left out: "), ("pair", "")])
+def test_a_probe_that_lost_its_second_answer_is_dropped_by_a_reason_of_its_own(
+    use: Literal["probe", "pair"], reason: str
+) -> None:
+    asked = question("counterfactual")
+    asked = replace(asked, situation=replace(asked.situation, use=use))
+
+    def silent(prompt: str) -> str | None:
+        return None if "Crew must not rest." in prompt else write(prompt)
+
+    teacher = Teacher(FakeEngine("teacher", silent), Prompts(), NoProgress())
+    student = FakeEngine("student", lambda text: None)
+    found = two_answers([asked], Writers(teacher, student, SOURCE, GenerateSettings()))
+    assert (asked in found.faithful, asked in found.unfaithful) == (True, False)
+    [dropped] = found.dropped
+    assert dropped.reason == f"{reason}no answer"
+    assert len(build_rows([asked], found).probes) == (use == "probe")

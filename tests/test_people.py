@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from test_evaluate import run as evaluated
 from adhere.evaluate.exam import exam_pairs
 from adhere.evaluate.judges import Comparison
 from adhere.evaluate.sheet import BlindPair, blind_pairs, people_alpha, people_verdicts
-from adhere.people import KEY
-from adhere.records import Verdict
+from adhere.people import KEY, judged_before
+from adhere.progress import NoProgress
+from adhere.records import Answer, Verdict
 from adhere.settings import RunSettings
 from adhere.sheets import read_sheets
 from adhere.store import (
@@ -269,11 +270,56 @@ def test_a_run_that_is_not_evaluated_has_nothing_to_judge(run: Path) -> None:
 
 def test_a_sheet_of_other_answers_is_refused(run: Path) -> None:
     rows = export(run)
-    from adhere.records import Answer
-
     answers = read_records(run / "evaluate/answers.jsonl", Answer)
     changed = [Answer(**{**asdict(answer), "text": "New words."}) for answer in answers]
     write_records(run / "evaluate/answers.jsonl", changed)
     said = adhere("judge-import", "run", fill(rows, rightly))
     assert said.code == 2
     assert "evaluated again since the sheet was exported" in said.err
+
+
+class Notes(NoProgress):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def evaluated_again(run: Path, made: Path, answers: list[Answer]) -> tuple[dict, list, list[str]]:
+    """The summary, the verdicts and the notes of a new evaluation with these answers."""
+    folder = run / "evaluate.partial"
+    folder.mkdir(exist_ok=True)
+    write_records(folder / "answers.jsonl", answers)
+    write_records(
+        folder / "verdicts.jsonl", read_records(made / "evaluate/verdicts.jsonl", Verdict)
+    )
+    progress = Notes()
+    found, counts = judged_before(run, folder, summary(made), RunSettings(), progress)
+    verdicts = read_records(folder / "verdicts.jsonl", Verdict)
+    assert counts in ({}, {"verdicts": len(verdicts)})
+    return found, verdicts, progress.notes
+
+
+def test_what_people_said_is_heard_again_after_an_evaluation(made: Path, run: Path) -> None:
+    answers = read_records(run / "evaluate/answers.jsonl", Answer)
+    untouched = summary(made), read_records(made / "evaluate/verdicts.jsonl", Verdict), []
+    assert evaluated_again(run, made, answers) == untouched  # nobody was asked
+    rows = export(run, "sheet.csv", "--pairs", "12", "--exam", "40")
+    assert adhere("judge-import", str(run), fill(rows, rightly)).code == 0
+    export(run, "next.csv")  # a new sheet does not undo the old votes
+    verdicts = read_records(run / "evaluate/verdicts.jsonl", Verdict)
+    assert evaluated_again(run, made, answers) == (summary(run), verdicts, [])
+
+
+def test_what_people_said_of_other_answers_is_left_out_with_a_note(made: Path, run: Path) -> None:
+    rows = export(run, "sheet.csv", "--pairs", "12", "--exam", "40")
+    assert adhere("judge-import", str(run), fill(rows, rightly)).code == 0
+    answers = read_records(run / "evaluate/answers.jsonl", Answer)
+    changed = [replace(answer, text="New words.") for answer in answers]
+    found, verdicts, [note] = evaluated_again(run, made, changed)
+    assert found == summary(made)
+    assert not [verdict for verdict in verdicts if verdict.judge == "people"]
+    assert "People's verdicts are left out, since the answers that they judged changed" in note

@@ -203,7 +203,8 @@ def summary_of(clauses: list[Clause]) -> dict[str, Any]:
         ],
         "judges": [
             {"name": "likelihood", "exam_accuracy": 0.93, "low": 0.84, "n": 60, "admitted": True,
-             "kinds": {"contrast": {"right": 27, "n": 30}, "other clause": {"right": 29, "n": 30}},
+             "kinds": {"contrast": {"right": 27, "n": 30, "low": 0.74, "high": 0.97},
+                       "other clause": {"right": 29, "n": 30, "low": 0.83, "high": 0.99}},
              "withheld": None},
             {"name": "asked", "exam_accuracy": 0.52, "low": 0.39, "n": 60, "admitted": False,
              "withheld": "withheld: the judge `asked` sorted 31 of 60 exam pairs (52 %); "
@@ -684,6 +685,21 @@ def test_an_exam_is_told_with_its_numbers() -> None:
     judge = {"name": "asked", "exam_accuracy": 0.52, "low": 0.39, "n": 60, "admitted": False}
     assert exam_sentence(judge).startswith("Win rates withheld: the judge `asked` was right on 52")
     assert "verdicts are shown" in exam_sentence({**judge, "admitted": True})
+    kinds = {"contrast": {"right": 27, "n": 30, "low": 0.74, "high": 0.97}}
+    said = exam_sentence({**judge, "kinds": kinds})
+    assert "contrast 27 of 30 (74\xa0% to 97\xa0%)" in said
+
+
+def test_who_wrote_the_questions_is_told_with_what_people_changed(data: ReportData) -> None:
+    assert "not by people; where it misread" in " ".join(limits(data))
+    curated = manifest("curate", 8.4, {})
+    review = {"accept": 4, "edit": 1, "reject": 2, "waiting": ["r1"]}
+    looked = replace(data, manifests=[replace(curated, facts={"review": review})])
+    said = " ".join(limits(looked))
+    assert "not by people" not in said
+    assert "people accepted 4 of the rows as they were, edited 1 and rejected 2" in said
+    waiting = replace(data, manifests=[replace(curated, facts={"review": {"waiting": ["r1"]}})])
+    assert "not by people" in " ".join(limits(waiting))
 
 
 def test_numbers_as_they_are_printed() -> None:

@@ -152,6 +152,31 @@ def test_a_difference_of_rates_stays_where_it_can_lie(values: list[float]) -> No
     assert -1 <= found.low <= found.value <= found.high <= 1
 
 
+@given(
+    st.lists(
+        st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=4),
+        min_size=6,
+        max_size=25,
+    )
+)
+def test_p_and_interval_of_one_row_say_the_same(groups: list[list[float]]) -> None:
+    """From six clauses on; with fewer, p cannot fall so low, whatever the interval is."""
+    names = [f"c{number}" for number, own in enumerate(groups) for _ in own]
+    values = np.array([value for own in groups for value in own])
+    graded = values + np.random.default_rng(len(values)).normal(scale=0.3, size=len(values))
+    clustered = Clustered(names)
+    for found in (clustered.rate_difference(values), clustered.mean(graded)):
+        p = two_sided_p(found)
+        if min(abs(found.low), abs(found.high), abs(p - 0.05)) > 1e-9:
+            assert (p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_few_clauses_give_no_small_p() -> None:
+    found = Clustered(["a", "b", "c", "d", "e"]).mean(np.array([1.0, 1.1, 0.9, 1.0, 1.0]))
+    assert found.low > 0
+    assert two_sided_p(found) == 2.0**-4
+
+
 def test_the_effective_size_is_that_of_independent_probes():
     rng = np.random.default_rng(1)
     values = (rng.random(4000) < 0.7).astype(float)

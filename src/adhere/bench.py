@@ -9,7 +9,9 @@ from adhere.embedding import Embed, embedder
 from adhere.engines import open_engine
 from adhere.engines.base import Engine
 from adhere.engines.cached import Cached, CacheStats
+from adhere.errors import EngineError
 from adhere.evaluate.extras import read_extras
+from adhere.grounding import score_request
 from adhere.models import checkpoint_folder, unread
 from adhere.processes import from_first
 from adhere.progress import Progress
@@ -41,16 +43,19 @@ class Bench:
         """A file of the run; of several processes, the first reads it for all."""
         return from_first(lambda: read_records(self.run / name, kind))
 
-    def check(self, *, asking: bool = True) -> None:
+    def check(self, *, asking: bool = True, scoring: bool = True) -> None:
         """Raise now what would otherwise be found after an hour.
 
         Unknown or unreachable models, missing packages, files of the user's that are not
         of their layout, a way of training that this machine does not have; weights are
         fetched here. Unless `asking`, only what training needs: a teacher whose server has
-        made room for it need not answer.
+        made room for it need not answer. Unless `scoring`, the teacher need not say how
+        likely a given text is.
         """
         if asking:
             self._check_engines()
+            if scoring:
+                self.check_likelihoods()
             checkpoint_folder(self.settings.models.embedder, self.progress)
         checkpoint_folder(self.settings.models.student, self.progress)
         check_training(self.settings)
@@ -60,6 +65,21 @@ class Bench:
         others = [self.engine_at(address) for address in self.settings.evaluate.systems.values()]
         for engine in dict.fromkeys((self.engine, *self.judges, *others)):
             engine.check()
+
+    def check_likelihoods(self) -> None:
+        """Raise EngineError for a teacher whose server cannot score a given text.
+
+        It is asked for a word or two, in the ways that the stages will ask. What runs in
+        this process can always score, and is not loaded for it.
+        """
+        models = self.settings.models
+        if not models.teacher.startswith(("http:", "https:")):
+            return
+        ways = (False, True) if models.style == "chat" else (False,)
+        tiny = [score_request("", "Is water wet?", " Yes", chat=chat) for chat in ways]
+        for score in open_engine(models.teacher, self.progress).score(tiny):
+            if score.error is not None:
+                raise EngineError(f"{models.teacher} cannot score a given text: {score.error}.")
 
     @cached_property
     def engine(self) -> Engine:

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from adhere.evaluate.sheet import (
 )
 from adhere.evaluate.summary import judge_row
 from adhere.evaluate.wins import win_rates
+from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Answer, Clause, Passage, Probe, Verdict
 from adhere.settings import RunSettings
@@ -40,6 +42,9 @@ from adhere.store import (
 )
 
 KEY = "people/key.jsonl"
+_VOTES = "people/votes.json"
+_VOTED = "people/voted.jsonl"
+"""The pairs that the votes are on; `KEY` holds those of the sheet that was exported last."""
 _COLUMNS = (
     *map(Column, ("id", "text", "rule", "question", "answer 1", "answer 2")),
     Column("better", editable=True, choices=tuple(CHOICES)),
@@ -81,7 +86,7 @@ def export_sheet(
     known = exam_pairs(held_out, passages, statements, generic, count=exam, seed=seed)
     blind = blind_pairs(found[:pairs], known, seed)
     write_sheets(out, [Sheet("pairs", _COLUMNS, [pair.cells() for pair in blind])])
-    with fresh_folder(run / "people") as folder:
+    with _renewed(run / "people") as folder:
         write_records(folder / "key.jsonl", blind)
     return len(blind)
 
@@ -96,35 +101,79 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
         raise InputError(f"{run}: no sheet was exported; `adhere judge-export {run} --out FILE`.")
     pairs = read_records(run / KEY, BlindPair)
     answers = read_records(run / "evaluate/answers.jsonl", Answer)
-    _refuse_other_answers(run, pairs, answers)
+    if _changed(pairs, answers):
+        raise InputError(
+            f"{run}: evaluated again since the sheet was exported, with other answers; "
+            "export a new sheet."
+        )
     votes = [_votes(path, pairs) for path in files]
+    summary, verdicts = _heard(run, run / "evaluate", _summary(run), settings, pairs, votes)
+    with _renewed(run / "people") as folder:
+        write_records(folder / Path(_VOTED).name, pairs)
+        write_json(folder / Path(_VOTES).name, votes)
+    _write_back(run, summary, verdicts)
+    return summary["judges"][-1]
+
+
+def judged_before(
+    run: Path, folder: Path, summary: dict[str, Any], settings: RunSettings, progress: Progress
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """The summary of a new evaluation in `folder`, with what people said of the last one.
+
+    Their verdicts are added to those in `folder`, and the counts that changed come with
+    the summary. Where the answers that they judged are others now, a note says so.
+    """
+    if not (run / _VOTES).exists():
+        return summary, {}
+    pairs = read_records(run / _VOTED, BlindPair)
+    if _changed(pairs, read_records(folder / "answers.jsonl", Answer)):
+        progress.note(
+            "People's verdicts are left out, since the answers that they judged changed; "
+            f"`adhere judge-export {run}` writes a new sheet."
+        )
+        return summary, {}
+    votes: list[Votes] = json.loads((run / _VOTES).read_text(encoding="utf-8"))
+    summary, verdicts = _heard(run, folder, summary, settings, pairs, votes)
+    write_records(folder / "verdicts.jsonl", verdicts)
+    return summary, {"verdicts": len(verdicts)}
+
+
+def _heard(
+    run: Path,
+    evaluated: Path,
+    summary: dict[str, Any],
+    settings: RunSettings,
+    pairs: Sequence[BlindPair],
+    votes: Sequence[Votes],
+) -> tuple[dict[str, Any], list[Verdict]]:
+    """The summary and all verdicts of an evaluation, with people as its last judge."""
     result = people_exam(pairs, votes, settings.evaluate.exam_floor)
     row = judge_row(result) | {"persons": len(votes), "alpha": people_alpha(pairs, votes)}
     said = people_verdicts(pairs, votes) if result.admitted else []
-    summary = _summary(run)
-    before = read_records(run / "evaluate/verdicts.jsonl", Verdict)
+    before = read_records(evaluated / "verdicts.jsonl", Verdict)
     verdicts = [one for one in before if one.judge != PEOPLE] + said
+    answers = read_records(evaluated / "answers.jsonl", Answer)
     probes = read_records(run / "curate/probes.jsonl", Probe)
     clause_of = {probe.id: probe.clause for probe in probes}
     rates = win_rates(said, [result], clause_of, answers, settings.evaluate)
-    summary["judges"] = [one for one in summary["judges"] if one["name"] != PEOPLE] + [row]
-    summary["win_rates"] = [one for one in summary["win_rates"] if one["judge"] != PEOPLE] + rates
-    summary["agreement"] = agreement(verdicts)
-    _write_back(run, summary, verdicts)
-    return row
+    judges = [one for one in summary["judges"] if one["name"] != PEOPLE]
+    others = [one for one in summary["win_rates"] if one["judge"] != PEOPLE]
+    return summary | {
+        "judges": [*judges, row],
+        "win_rates": [*others, *rates],
+        "agreement": agreement(verdicts),
+    }, verdicts
 
 
-def _refuse_other_answers(run: Path, pairs: Sequence[BlindPair], answers: Sequence[Answer]) -> None:
+def _changed(pairs: Sequence[BlindPair], answers: Sequence[Answer]) -> bool:
+    """Whether the answers that the pairs show are not those that the systems give now."""
     said = {(answer.system, answer.probe): answer.text for answer in answers}
-    for pair in pairs:
-        if pair.match:
-            shown = (pair.comparison.a, pair.comparison.b)
-            now = tuple(said.get((name, pair.comparison.probe)) for name in pair.match)
-            if shown != now:
-                raise InputError(
-                    f"{run}: evaluated again since the sheet was exported, with other answers; "
-                    "export a new sheet."
-                )
+    return any(
+        (pair.comparison.a, pair.comparison.b)
+        != tuple(said.get((name, pair.comparison.probe)) for name in pair.match)
+        for pair in pairs
+        if pair.match
+    )
 
 
 def _votes(path: Path, pairs: Sequence[BlindPair]) -> Votes:
@@ -164,12 +213,20 @@ def _summary(run: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+@contextmanager
+def _renewed(target: Path) -> Generator[Path]:
+    """A copy of a folder, to write into, that takes its place when the block succeeds."""
+    with fresh_folder(target) as folder:
+        if target.exists():
+            shutil.copytree(target, folder, dirs_exist_ok=True)
+        yield folder
+
+
 def _write_back(run: Path, summary: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
     """Into a copy of the stage's folder that then takes its place, manifest included."""
     target = run / "evaluate"
     manifest = read_manifest(target)
-    with fresh_folder(target) as folder:
-        shutil.copytree(target, folder, dirs_exist_ok=True)
+    with _renewed(target) as folder:
         write_records(folder / "verdicts.jsonl", verdicts)
         write_json(folder / "summary.json", summary)
         if manifest:

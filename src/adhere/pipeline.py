@@ -19,6 +19,7 @@ from adhere.stages import (
     STAGES,
     files_of,
     is_on,
+    needs_likelihoods,
     parents,
     prompts_of,
     settings_of,
@@ -86,7 +87,8 @@ def run_stages(
             continue
         if not checked and any(item.startswith("models") for item in STAGES[name].settings):
             asking = not all(STAGES[stage].resumes for stage in wanted)
-            from_first(partial(bench.check, asking=asking))
+            scoring = any(needs_likelihoods(stage, settings) for stage in wanted)
+            from_first(partial(bench.check, asking=asking, scoring=scoring))
             checked = True
         progress.stage(name, STAGES[name].does)
         manifest = _run_stage(bench, name, *todo)

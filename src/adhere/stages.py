@@ -163,13 +163,15 @@ def _trained(folder: Path, result: TrainingResult) -> Outcome:
 
 def _evaluate(bench: Bench, folder: Path) -> Outcome:
     from adhere.assess import assess
+    from adhere.people import judged_before
 
     found = assess(bench, folder)
     bench.engine.close()
     made = _made(bench, "evaluate")
     summary = found.summary | {"counts": {name: one.counts for name, one in made.items()}}
+    summary, counts = judged_before(bench.run, folder, summary, bench.settings, bench.progress)
     write_json(folder / "summary.json", summary)
-    return outcome(folder, found.counts, found.dropped)
+    return outcome(folder, found.counts | counts, found.dropped)
 
 
 def _made(bench: Bench, before: str) -> dict[str, Manifest]:
@@ -359,6 +361,15 @@ def switched_off(name: str, settings: RunSettings) -> str:
     values = {switch: _setting(settings, switch) for switch in STAGES[name].switches}
     off = (f"{switch} is {json.dumps(value)}" for switch, value in values.items() if not value)
     return next(off, "")
+
+
+_SCORED = frozenset({"generate", "curate", "rewrite", "evaluate"})
+
+
+def needs_likelihoods(name: str, settings: RunSettings) -> bool:
+    """Whether a stage has the teacher say how likely given texts are."""
+    own_words = name == "clauses" and settings.models.style == "chat"
+    return is_on(name, settings) and (name in _SCORED or own_words)
 
 
 def parents(name: str, settings: RunSettings) -> list[str]:

@@ -41,6 +41,8 @@ class Estimate:
     """Standard error."""
     clusters: int = 0
     """Clauses among them."""
+    tested: "Estimate | None" = None
+    """What the interval and the test are taken from, where that is not the value."""
 
 
 class Clustered:
@@ -94,9 +96,9 @@ class Clustered:
 
         Where nearly all differences are 0 a t interval promises too much. So one unit
         of +1 and one of -1, each a cluster of its own, are added for the interval
-        (Bonett and Price 2012, for paired proportions); the value is the plain one. What
-        of the interval lies beyond -1 and 1 is cut off: no true difference is there, so
-        the interval holds it as often as before.
+        (Bonett and Price 2012, for paired proportions), and for the test (`tested`); the
+        value is the plain one. What of the interval lies beyond -1 and 1 is cut off: no
+        true difference is there, so the interval holds it as often as before.
         """
         found = self.mean(values)
         if found is None or found.error is None:
@@ -107,7 +109,7 @@ class Clustered:
         assert wider.low is not None
         assert wider.high is not None
         low, high = max(-1.0, wider.low), min(1.0, wider.high)
-        return replace(found, low=low, high=high, error=wider.error)
+        return replace(found, low=low, high=high, error=wider.error, tested=wider)
 
     def ahead(self, values: FloatArray) -> tuple[int, int]:
         """In how many clusters the differences add up to more than 0, and to less."""
@@ -155,16 +157,18 @@ def wilson(rate: float, size: float, quantile: float = 1.959964) -> tuple[float,
 def two_sided_p(estimate: Estimate) -> float:
     """Of the t test that the true mean is 0; 1 where nothing differs.
 
-    Never less than what a test of the clusters' signs could reach.
+    Below 1 - LEVEL exactly where the interval leaves out 0, from six clusters on: p is
+    never less than what a test of the clusters' signs could reach.
     """
     if not estimate.value or estimate.error is None:
         return 1.0
     from scipy.stats import t
 
     least = 2.0 ** (1 - estimate.clusters)
-    if not estimate.error:
+    tested = estimate.tested or estimate
+    if not tested.error:
         return least
-    p = float(2 * t.sf(abs(estimate.value) / estimate.error, estimate.clusters - 1))
+    p = float(2 * t.sf(abs(tested.value) / tested.error, tested.clusters - 1))
     return max(least, p)
 
 
@@ -189,13 +193,14 @@ def smallest_difference(estimate: Estimate) -> float:
     """The smallest true difference that would be found in POWER of such evaluations.
 
     At a two-sided alpha of 1 - LEVEL, from the standard error: (t + t') * error, with
-    the t quantiles of (1 + LEVEL) / 2 and of POWER (Bloom 1995).
+    the t quantiles of (1 + LEVEL) / 2 and of POWER (Bloom 1995). Where units were added for
+    the test, they make every difference that it sees smaller.
     """
     from scipy.stats import t
 
-    degrees = estimate.clusters - 1
-    quantiles = _t(estimate.clusters) + float(t.ppf(POWER, degrees))
-    return quantiles * (estimate.error or 0.0)
+    tested = estimate.tested or estimate
+    quantiles = _t(tested.clusters) + float(t.ppf(POWER, tested.clusters - 1))
+    return quantiles * (tested.error or 0.0) * tested.n / estimate.n
 
 
 def _t(clusters: int) -> float:

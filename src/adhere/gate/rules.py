@@ -1,4 +1,4 @@
-"""Rules on one run, each ending in pass, fail or cannot tell."""
+"""Rules on one run, each ending in pass, fail, cannot tell or not asked."""
 
 import json
 from collections import Counter
@@ -15,7 +15,8 @@ from adhere.report.data import METRICS, Metric, estimate, headline_system, read_
 from adhere.settings import GateSettings
 from adhere.store import read_records, require_evaluated
 
-Outcome = Literal["pass", "fail", "cannot tell"]
+Outcome = Literal["pass", "fail", "cannot tell", "not asked"]
+"""Not asked: a rule without a limit, or of what was not measured and need not be."""
 
 _FOLLOWED = ("learned", "already followed")
 _FAILED = "not learned"
@@ -157,7 +158,7 @@ def _refused(what: str, found: Mapping[str, Any], system: str, settings: GateSet
     rule = f"over-refusal of {what}"
     cell = read_estimate(found.get("systems", {}).get(system, {}).get("refused"))
     if cell is None:
-        return Check(rule, "cannot tell", found.get("absent", "Not measured."))
+        return Check(rule, "not asked", found.get("absent", "Not measured."))
     reason = (
         f"{cell.text(REFUSED)} of {cell.n} answers decline or deny {what}; at most "
         f"{settings.over_refusal:.0%} may"
@@ -173,7 +174,7 @@ def _untested(rows: Sequence[Mapping[str, Any]], settings: GateSettings) -> Chec
     own = [row for row in rows if row["result"] == _UNTESTED]
     reason = f"{len(own)} of {len(rows)} clauses are untested"
     if settings.untested is None:
-        outcome: Outcome = "cannot tell" if own else "pass"
+        outcome: Outcome = "not asked" if own else "pass"
         return Check("untested", outcome, f"{reason}; no limit is set.", named(own))
     outcome = "fail" if len(own) > settings.untested else "pass"
     return Check("untested", outcome, f"{reason}; at most {settings.untested} may be.", named(own))

@@ -7,13 +7,13 @@ from pathlib import Path
 from adhere.gate.rules import Check, opens
 from adhere.settings import GateSettings
 
-SIGNS = {"pass": "✓", "fail": "✗", "cannot tell": "?"}
+SIGNS = {"pass": "✓", "fail": "✗", "cannot tell": "?", "not asked": "–"}
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no way to write."""
 
 
 def write_junit(checks: Sequence[Check], settings: GateSettings, run: Path, path: Path) -> None:
-    """One test case a rule; what cannot be told is skipped, or failed where it closes the gate."""
+    """One test case a rule; what neither passes nor closes the gate is skipped."""
     from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
     suite = TestSuite("adhere gate")
@@ -42,7 +42,7 @@ def write_markdown(checks: Sequence[Check], settings: GateSettings, run: Path, p
         "|---|---|---|",
         *(f"| {SIGNS[one.outcome]} | {_cell(one.rule)} | {_cell(one.reason)} |" for one in checks),
         "",
-        "✓ passes, ✗ fails, ? cannot be told from this evaluation.",
+        "✓ passes, ✗ fails, ? cannot be told from this evaluation, – was not asked of it.",
         "",
     ]
     for check in checks:

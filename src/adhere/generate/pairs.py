@@ -79,7 +79,17 @@ def _written(questions: Sequence[Question], writers: Writers) -> Answers:
         if question.situation.use != "example" and (text := source.contrary(question.situation))
     }
     unfaithful, uncontrasted = answer(contrary, teacher, settings, "contrary answers")
-    return Answers(faithful, unfaithful, unanswered + uncontrasted)
+    lost = [question for question in contrary if question not in unfaithful]
+    dropped = [
+        without_contrast(one) if question.situation.use == "probe" else one
+        for question, one in zip(lost, uncontrasted, strict=True)
+    ]
+    return Answers(faithful, unfaithful, unanswered + dropped)
+
+
+def without_contrast(dropped: Dropped) -> Dropped:
+    """A probe goes on without its second answer, so its question is not lost."""
+    return replace(dropped, reason=f"contrast left out: {dropped.reason}")
 
 
 def _faithful(question: Question, source: Source) -> Basis:

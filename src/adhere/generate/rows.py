@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from adhere.generate.answers import Reply
-from adhere.generate.pairs import TOLD_APART, Answers
+from adhere.generate.pairs import TOLD_APART, Answers, without_contrast
 from adhere.generate.plan import Situation
 from adhere.generate.questions import Question
 from adhere.generate.replies import drop, same
@@ -87,7 +87,8 @@ def build_rows(questions: Sequence[Question], answers: Answers) -> Generated:
         situation, answered = question.situation, Answered(question, good)
         if bad is not None and same(good.text, bad.text):
             detail = f"{question.text} {good.text}"
-            rows.dropped.append(drop(situation.clause, "both answers are the same", detail))
+            alike = drop(situation.clause, "both answers are the same", detail)
+            rows.dropped.append(without_contrast(alike) if situation.use == "probe" else alike)
             bad = None
         if situation.use == "example":
             rows.examples.append(answered.example())

@@ -141,7 +141,7 @@ def comparison_sentences(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 def exam_sentence(judge: Mapping[str, Any]) -> str:
     """How one judge did on pairs with a known winner, and what follows from that."""
-    kinds = [f"{kind} {row['right']} of {row['n']}" for kind, row in judge.get("kinds", {}).items()]
+    kinds = [f"{kind} {_right(row)}" for kind, row in judge.get("kinds", {}).items()]
     bound = "; ".join((f"lower bound {_percent(judge['low'])}", *kinds))
     result = (
         f"The judge `{judge['name']}` was right on {_percent(judge['exam_accuracy'])} of "
@@ -156,11 +156,16 @@ def exam_sentence(judge: Mapping[str, Any]) -> str:
 def _by_length(judge: Mapping[str, Any]) -> str:
     """A judge of length is right where the longer answer is, and wrong where it is wrong."""
     said = [
-        f"where {name.replace('longer', 'the longer answer')}, on {row['right']} of {row['n']} "
-        f"({_percent(row['low'])} to {_percent(row['high'])})"
+        f"where {name.replace('longer', 'the longer answer')}, on {_right(row)}"
         for name, row in sorted(judge.get("lengths", {}).items())
     ]
     return f" By length it was right {listed(said)}." if said else ""
+
+
+def _right(row: Mapping[str, Any]) -> str:
+    """Of one kind of exam pair: how many were right, with the interval of that rate."""
+    interval = f"{_percent(row['low'])} to {_percent(row['high'])}"
+    return f"{row['right']} of {row['n']} ({interval})"
 
 
 def _percent(share: float) -> str:
@@ -201,7 +206,7 @@ def limits(data: ReportData) -> tuple[str, ...]:
                 _few_clauses(data),
                 f"One training seed ({data.settings.sft.seed}): another seed gives other numbers.",
                 "The questions and reference answers were written by "
-                f"{data.settings.models.teacher}, not by people; where "
+                f"{data.settings.models.teacher}{_people(data)}; where "
                 "it misread the document, the reference is wrong too.",
                 "Grounding gain, and any judge built on likelihood, rewards copying the passage.",
                 "What is tested is what the model says when asked, not what it does elsewhere"
@@ -209,6 +214,20 @@ def limits(data: ReportData) -> tuple[str, ...]:
                 ".",
             ),
         )
+    )
+
+
+def _people(data: ReportData) -> str:
+    """What people changed of the rows that the teacher wrote, by the curation's manifest."""
+    facts = [one.facts.get("review", {}) for one in data.manifests if one.stage == "curate"]
+    accepted, edited, rejected = (
+        sum(review.get(choice, 0) for review in facts) for choice in ("accept", "edit", "reject")
+    )
+    if not accepted + edited + rejected:
+        return ", not by people"
+    return (
+        f"; people accepted {accepted} of the rows as they were, edited {edited} and rejected "
+        f"{rejected}, and decided on no others"
     )
 
 
