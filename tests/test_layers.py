@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ladder",),
     ("assess",),
     ("data_stages",),
+    ("training_stages",),
     ("stages",),
     ("pipeline",),
     ("forecast", "chat", "serve", "dataset", "export"),

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from adhere import models
 from adhere.errors import EngineError, InputError, SettingsError
-from adhere.models import checkpoint_folder, checkpoint_here, gguf_file, sources
+from adhere.models import checkpoint_folder, checkpoint_here, gguf_file, is_here, sources
 from adhere.models.catalogue import CATALOGUE, CatalogueEntry, Wheel
 from adhere.progress import NoProgress
 
@@ -392,3 +392,8 @@ def test_the_embedder_finds_the_likelier_sentence():
     vectors = model.encode(["A gift from a supplier", "a present from a vendor", "rain tomorrow"])
     near, far = model.similarity(vectors[:1], vectors[1:])[0].tolist()
     assert near > 0.5 > far
+
+
+@pytest.mark.parametrize("name", ["runs/mine/dpo/model", "no such model", "../away"])
+def test_what_is_no_name_of_a_repository_is_not_here(name: str) -> None:
+    assert not is_here(name)

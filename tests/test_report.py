@@ -575,6 +575,12 @@ def test_settings_versions_and_times(page: BeautifulSoup) -> None:
         assert expected in text
 
 
+def test_another_system_stands_among_the_settings(data: ReportData, tmp_path: Path) -> None:
+    settings = data.settings.merge({"evaluate": {"systems": {"big": "scripted:big.json"}}}, "test")
+    page = written(replace(data, settings=settings), tmp_path)
+    assert "evaluate.systems.big scripted:big.json changed" in words_of(page, "#settings")
+
+
 EMPTY = ReportData(settings=RunSettings(), date=date(2026, 3, 2))
 
 

@@ -5,13 +5,11 @@ they are bound to files. The order of the table is the way of the data.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from adhere.bench import Bench
 from adhere.data_stages import (
@@ -26,7 +24,6 @@ from adhere.data_stages import (
     outcome,
     rewrite_stage,
 )
-from adhere.processes import from_first
 from adhere.prompts import Prompts
 from adhere.records import (
     Answer,
@@ -37,128 +34,18 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
-    Rewriting,
     Verdict,
 )
 from adhere.review import Kind
-from adhere.settings import RunSettings, TrainSettings
+from adhere.settings import RunSettings
 from adhere.store import Manifest, read_manifest, write_json
-from adhere.train import (
-    Budget,
-    General,
-    Task,
-    TrainingResult,
-    own_answers,
-    read_general,
-    train_dpo,
-    train_sft,
-    train_text,
+from adhere.training_stages import (
+    document_lm_stage,
+    dpo_alone_stage,
+    dpo_stage,
+    midtrain_stage,
+    sft_stage,
 )
-
-S = TypeVar("S", bound=TrainSettings)
-
-
-def _midtrain(bench: Bench, folder: Path) -> Outcome:
-    task = _task(bench, folder, "midtrain", bench.settings.midtrain)
-    texts = [*_texts(bench), *_rewritten(bench)]
-    return _trained(folder, train_text(texts, task))
-
-
-def _rewritten(bench: Bench) -> list[str]:
-    """All that was told again from one angle, as one text; a text for each angle."""
-    if not is_on("rewrite", bench.settings):
-        return []
-    told: dict[str, list[str]] = defaultdict(list)
-    for one in bench.read("rewrite/rewritings.jsonl", Rewriting):
-        told[one.angle].append(one.text)
-    return ["\n\n".join(texts) for texts in told.values()]
-
-
-def _document_lm(bench: Bench, folder: Path) -> Outcome:
-    """Plain training on the text, for as many steps and about as many tokens as `sft+dpo` took."""
-    made = [read_manifest(bench.run / name) for name in parents("document-lm", bench.settings)]
-    trained = [manifest for manifest in made if manifest and "steps" in manifest.counts]
-    budget = Budget(
-        steps=sum(manifest.counts["steps"] for manifest in trained),
-        tokens=sum(manifest.facts["tokens"] for manifest in trained),
-    )
-    task = _task(bench, folder, "document-lm", bench.settings.sft)
-    return _trained(folder, train_text(_texts(bench), task, budget))
-
-
-def _texts(bench: Bench) -> list[str]:
-    return [document.text for document in bench.read("ingest/documents.jsonl", Document)]
-
-
-def _sft(bench: Bench, folder: Path) -> Outcome:
-    result = train_sft(
-        bench.read("curate/examples.jsonl", Example),
-        bench.read("curate/probes.jsonl", Probe),
-        _task(bench, folder, "sft", bench.settings.sft),
-        _general(bench),
-    )
-    return _trained(folder, result)
-
-
-def _general(bench: Bench) -> list[General]:
-    chosen = bench.settings.sft
-    if not chosen.general_share:
-        return []
-    if chosen.general:
-        return from_first(partial(read_general, Path(chosen.general)))
-    return from_first(partial(_own_answers, bench))
-
-
-def _own_answers(bench: Bench) -> list[General]:
-    student = bench.student_engine(None)
-    answers = own_answers(student, bench.progress)
-    student.close()
-    return answers
-
-
-def _dpo(bench: Bench, folder: Path) -> Outcome:
-    return _preferences(bench, folder, "dpo")
-
-
-def _dpo_alone(bench: Bench, folder: Path) -> Outcome:
-    return _preferences(bench, folder, "dpo-alone")
-
-
-def _preferences(bench: Bench, folder: Path, stage: str) -> Outcome:
-    result = train_dpo(
-        bench.read("curate/pairs.jsonl", PreferencePair),
-        bench.read("curate/probes.jsonl", Probe),
-        _task(bench, folder, stage, bench.settings.dpo),
-    )
-    return _trained(folder, result)
-
-
-def _task(bench: Bench, folder: Path, stage: str, settings: S) -> Task[S]:
-    model, adapter = bench.trained(bench.before(stage))
-    return Task(
-        stage=stage,
-        model=model,
-        adapter=adapter,
-        settings=settings,
-        folder=folder,
-        progress=bench.progress,
-        report_to=bench.settings.tracking.report_to,
-    )
-
-
-def _trained(folder: Path, result: TrainingResult) -> Outcome:
-    facts = {
-        "tokens": result.tokens,
-        "passes": result.passes,
-        "alarms": result.alarms,
-        "plan": result.plan.facts,
-    }
-    counts = {
-        "rows": result.rows,
-        "steps": result.steps,
-        "trained parameters": result.trained_parameters,
-    }
-    return outcome(folder, counts, result.dropped, facts)
 
 
 def _evaluate(bench: Bench, folder: Path) -> Outcome:
@@ -296,7 +183,7 @@ STAGES: Mapping[str, Stage] = {
         does="document text -> adapter that SFT goes on from",
         after=("ingest", "rewrite"),
         settings=("models.student", "midtrain"),
-        work=_midtrain,
+        work=midtrain_stage,
         switches=("midtrain.enabled",),
         resumes=True,
     ),
@@ -305,28 +192,28 @@ STAGES: Mapping[str, Stage] = {
         after=("curate", "midtrain"),
         files=("sft.general",),
         settings=("models.student", "sft"),
-        work=_sft,
+        work=sft_stage,
         resumes=True,
     ),
     "dpo": Stage(
         does="pairs -> DPO on top of the SFT adapter",
         after=("curate", "sft"),
         settings=("models.student", "dpo"),
-        work=_dpo,
+        work=dpo_stage,
         resumes=True,
     ),
     "dpo-alone": Stage(
         does="pairs -> DPO on the bare student, for comparison",
         after=("curate",),
         settings=("models.student", "dpo"),
-        work=_dpo_alone,
+        work=dpo_alone_stage,
         resumes=True,
     ),
     "document-lm": Stage(
         does="document text -> as much plain training as sft+dpo had, for comparison",
         after=("ingest", "midtrain", "sft", "dpo"),
         settings=("models.student", "sft"),
-        work=_document_lm,
+        work=document_lm_stage,
         resumes=True,
     ),
     "evaluate": Stage(

@@ -98,7 +98,9 @@ def is_here(name: str) -> bool:
     entry = CATALOGUE.get(name)
     if entry is not None:
         return _is_whole(entry, cache_folder() / entry.name)
-    return Path(name).expanduser().exists() or in_hub_cache(name) is not None
+    if Path(name).expanduser().exists():
+        return True
+    return _REPOSITORY.fullmatch(name) is not None and in_hub_cache(name) is not None
 
 
 def checkpoint_here(name: str) -> Path | None:

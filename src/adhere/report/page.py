@@ -155,7 +155,7 @@ def _setting_rows(report: ReportData) -> list[tuple[str, str, bool]]:
     """Every setting: its name as in `run.toml`, its value, and whether it was changed."""
     chosen = _flat(report.settings.model_dump(mode="json"))
     default = _flat(type(report.settings)().model_dump(mode="json"))
-    return [(name, str(value), value != default[name]) for name, value in chosen.items()]
+    return [(name, str(value), value != default.get(name)) for name, value in chosen.items()]
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
