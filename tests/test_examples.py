@@ -105,5 +105,5 @@ def test_a_dry_run_says_how_each_training_would_be_done(
 def test_all_that_is_lacking_is_said_at_once(tmp_path: Path) -> None:
     flags = ["--sft.general=none.jsonl", "--tracking.report-to=mlflow"]
     said = dry_run(MISTRAL, tmp_path / "run", *flags).out
-    for lacking in ("CUDA", "bitsandbytes", "none.jsonl: not there", "pip install mlflow"):
+    for lacking in ("CUDA", "bitsandbytes", "none.jsonl: no such file", "pip install mlflow"):
         assert lacking in said

@@ -11,6 +11,7 @@ from adhere.settings import ModelSettings, RunSettings
 from adhere.stages import STAGES
 from adhere.store import read_manifest
 from adhere.train.memory import shape_of
+from adhere.train.plan import Machine
 
 
 def requests(run: Path, settings: RunSettings) -> dict[str, int]:
@@ -104,7 +105,8 @@ def test_a_training_takes_as_long_as_its_model_is_large(
 def test_how_long_a_training_takes_on_a_gpu_is_not_known(
     tmp_path: Path, run_settings: RunSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    gpu = Machine(free=24e9, bf16=True, gpu=True)
+    monkeypatch.setattr("adhere.train.this_machine", lambda: gpu)
     assert set(trainings(run_settings, tmp_path)) == {None}
 
 

@@ -139,7 +139,7 @@ def test_a_training_says_its_plan_keeps_to_it_and_leaves_it_in_the_result(
     spy(monkeypatch, seen.append)
     run = (EXAMPLES, PROBES, tiny_student, None, settings)
     whole = train_sft(*run, tmp_path / "whole", progress).plan
-    assert f"sft: {whole}. It takes about 0 s." in progress.notes
+    assert f"sft: {whole}. It takes about 0.0 s." in progress.notes
     assert "learning rate 0.0004, steps of 8 rows, at once; about 0.0 GB of memory" in str(whole)
 
     less = whole.need.total - 0.4 * whole.need.activations
