@@ -155,9 +155,10 @@ def test_the_pointwise_judge_goes_by_the_certainty_of_yes():
 
 def test_the_pointwise_prompt_shows_one_answer_and_the_rule_and_shares_the_examples():
     judge = pointwise()
-    judge.compare([comparison(GOOD, BAD), comparison(BAD, GOOD)])
+    paragraphs = f"{GOOD}\n\nAnd more."
+    judge.compare([comparison(GOOD, BAD), comparison(BAD, GOOD), comparison(paragraphs, BAD)])
     requests = judge._engine.scored
-    assert len(requests) == 4  # two answers, Yes and No
+    assert len(requests) == 6  # three answers, Yes and No
     assert len({request.prefix for request in requests}) == 1
     assert {request.answer for request in requests} == {" Yes", " No"}
     for request in requests:

@@ -159,12 +159,13 @@ class PointwiseJudge:
         text = self._prompts.styled(
             "judge_pointwise", statement=item.statement, question=item.question, answer=answer
         )
-        examples, gap, last = text.rpartition("\n\n")
+        head = self._prompts.head("judge_pointwise")
+        examples = f"{head}\n\n" if head else ""
+        last = text.removeprefix(examples)
         chat = self._prompts.style == "chat"
         space = "" if chat else " "
         yes, no = (
-            score_request(examples + gap, last, f"{space}{reply}", chat=chat)
-            for reply in ("Yes", "No")
+            score_request(examples, last, f"{space}{reply}", chat=chat) for reply in ("Yes", "No")
         )
         return yes, no
 
