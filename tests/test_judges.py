@@ -163,7 +163,7 @@ def test_the_pointwise_prompt_shows_one_answer_and_the_rule_and_shares_the_examp
     assert {request.answer for request in requests} == {" Yes", " No"}
     for request in requests:
         assert not request.chat
-        assert request.prompt.startswith(f"Rule: {RULE}\nQuestion: A gift came?\nAnswer: ")
+        assert request.prompt.startswith(f"\n\nRule: {RULE}\nQuestion: A gift came?\nAnswer: ")
         assert (GOOD in request.prompt) != (BAD in request.prompt)
 
 

@@ -160,12 +160,11 @@ class PointwiseJudge:
             "judge_pointwise", statement=item.statement, question=item.question, answer=answer
         )
         head = self._prompts.head("judge_pointwise")
-        examples = f"{head}\n\n" if head else ""
-        last = text.removeprefix(examples)
+        rest = text.removeprefix(head)
         chat = self._prompts.style == "chat"
         space = "" if chat else " "
         yes, no = (
-            score_request(examples, last, f"{space}{reply}", chat=chat) for reply in ("Yes", "No")
+            score_request(head, rest, f"{space}{reply}", chat=chat) for reply in ("Yes", "No")
         )
         return yes, no
 
