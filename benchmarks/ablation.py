@@ -98,13 +98,8 @@ def trained(run: Path, recipe: Recipe, seed: int, out: Path) -> Bench:
         shutil.copy(recipe.pairs / "curate/pairs.jsonl", folder / "curate/pairs.jsonl")
     settings.write(folder / "run.toml")
     bench = Bench(folder, settings, ConsoleProgress())
-    run_stages(folder, settings, bench.progress, trainings(bench, ADAPTERS.get(recipe.system)))
+    run_stages(folder, settings, bench.progress, bench.up_to(ADAPTERS.get(recipe.system)))
     return bench
-
-
-def trainings(bench: Bench, stage: str | None) -> list[str]:
-    """The training stage and those that it goes on from; none for the student as it came."""
-    return [*trainings(bench, bench.before(stage)), stage] if stage else []
 
 
 def made_of(run: Path, recipe: Recipe, seed: int) -> dict[str, Any]:
@@ -127,6 +122,7 @@ def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
         before = json.loads(known.read_text(encoding="utf-8"))
         if before["made of"] == ingredients:
             return before["values"]
+        shutil.rmtree(out / f"{recipe.name}-{seed}", ignore_errors=True)
     bench = trained(run, recipe, seed, out)
     engine = bench.student_engine(ADAPTERS.get(recipe.system))
     probes = bench.read("curate/probes.jsonl", Probe)

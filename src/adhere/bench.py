@@ -148,6 +148,10 @@ class Bench:
         midtrained = "midtrain" if self.settings.midtrain.enabled else None
         return {"sft": midtrained, "dpo": "sft"}.get(stage)
 
+    def up_to(self, stage: str | None) -> list[str]:
+        """A training and those that it goes on from, the first first; none for None."""
+        return [*self.up_to(self.before(stage)), stage] if stage else []
+
     def student_engine(self, stage: str | None) -> Engine:
         """The student as one of the run's trainings left it, or as it came."""
         from adhere.engines.transformers import TransformersEngine

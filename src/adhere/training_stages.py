@@ -27,6 +27,7 @@ S = TypeVar("S", bound=TrainSettings)
 
 
 def midtrain_stage(bench: Bench, folder: Path) -> Outcome:
+    """The student after the documents' text, and after what was told again of it."""
     task = _task(bench, folder, "midtrain", bench.settings.midtrain)
     texts = [*_texts(bench), *_rewritten(bench)]
     return _trained(folder, train_text(texts, task))
@@ -44,7 +45,7 @@ def _rewritten(bench: Bench) -> list[str]:
 
 def document_lm_stage(bench: Bench, folder: Path) -> Outcome:
     """Plain training on the text, for as many steps and about as many tokens as `sft+dpo` took."""
-    made = [read_manifest(bench.run / name) for name in _up_to(bench, "dpo")]
+    made = [read_manifest(bench.run / name) for name in bench.up_to("dpo")]
     trained = [manifest for manifest in made if manifest]
     budget = Budget(
         steps=sum(manifest.counts["steps"] for manifest in trained),
@@ -54,17 +55,12 @@ def document_lm_stage(bench: Bench, folder: Path) -> Outcome:
     return _trained(folder, train_text(_texts(bench), task, budget))
 
 
-def _up_to(bench: Bench, stage: str) -> list[str]:
-    """A training and those that it goes on from."""
-    before = bench.before(stage)
-    return [*(_up_to(bench, before) if before else ()), stage]
-
-
 def _texts(bench: Bench) -> list[str]:
     return [document.text for document in bench.read("ingest/documents.jsonl", Document)]
 
 
 def sft_stage(bench: Bench, folder: Path) -> Outcome:
+    """The student after the examples, and after general instructions where they are wanted."""
     result = train_sft(
         bench.read("curate/examples.jsonl", Example),
         bench.read("curate/probes.jsonl", Probe),
@@ -91,10 +87,12 @@ def _own_answers(bench: Bench) -> list[General]:
 
 
 def dpo_stage(bench: Bench, folder: Path) -> Outcome:
+    """What SFT left after the pairs: the aligned model."""
     return _preferences(bench, folder, "dpo")
 
 
 def dpo_alone_stage(bench: Bench, folder: Path) -> Outcome:
+    """The bare student after the pairs."""
     return _preferences(bench, folder, "dpo-alone")
 
 

@@ -183,11 +183,13 @@ def _card(
 
 def _alarms(bench: Bench, stage: str | None) -> list[tuple[str, str]]:
     """What looked wrong in a training, and in those that it went on from, the first first."""
-    if stage is None:
-        return []
-    manifest = read_manifest(bench.run / stage)
-    said = manifest.facts.get("alarms", ()) if manifest else ()
-    return [*_alarms(bench, bench.before(stage)), *((stage, one) for one in said)]
+    made = {name: read_manifest(bench.run / name) for name in bench.up_to(stage)}
+    return [
+        (name, said)
+        for name, manifest in made.items()
+        if manifest
+        for said in manifest.facts.get("alarms", ())
+    ]
 
 
 def _describe(folder: Path, card: Card) -> None:
