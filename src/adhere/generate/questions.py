@@ -7,7 +7,7 @@ from itertools import chain
 
 from adhere.embedding import Embed
 from adhere.generate.plan import EXCEPTED, WRONGS, Situation, without_exceptions
-from adhere.generate.replies import drop, failed, names, runs, said
+from adhere.generate.replies import drop, failed, names, places, runs, said
 from adhere.generate.stance import Asked, Stance, stances
 from adhere.records import Clause, Dropped, Passage, Request, Sampling
 from adhere.settings import GenerateSettings
@@ -178,7 +178,7 @@ def ask_questions(
     replies = teacher.ask(requests, "questions")
     worked = {one: prompts.bare("question", one) for one in set(language.values())}
     examples = {one: runs(text) for one, text in worked.items()}
-    strange = {one: names(text) - source.words for one, text in worked.items()}
+    strange = {one: places(text) - source.words for one, text in worked.items()}
     questions: list[Question] = []
     dropped: list[Dropped] = []
     for situation, request in requests.items():

@@ -7,6 +7,7 @@ from adhere.records import Clause, Completion, Dropped
 
 _RUN = 7
 """Words; below that, people happen to say the same."""
+_PLACE = re.compile(r"\([^)]+\)")
 _NAME = re.compile(r"(?:(?<=[\w,;] )|(?<=\())[A-ZÀ-Þ]\w{2,}")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 """Chinese and Japanese without punctuation: there words cannot be told by spaces."""
@@ -37,6 +38,14 @@ def runs(text: str) -> set[tuple[str, ...]]:
 def names(text: str) -> set[str]:
     """Words with a capital in the midst of a sentence: proper names, in most languages."""
     return set(_NAME.findall(text))
+
+
+def places(prompt: str) -> set[str]:
+    """The names in the places of worked examples: `Rule (Harbour Line Handbook, Gifts): ...`.
+
+    Not all names of a prompt: that a letter is in English may be in any question.
+    """
+    return names(" ".join(_PLACE.findall(prompt)))
 
 
 def _windows(items: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
