@@ -263,13 +263,18 @@ def test_a_wrong_row_is_named_and_nothing_is_taken_over(
     assert not (finished / "review").exists()
 
 
-def test_an_edited_question_must_not_be_a_probes(finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("edited", "other", "told"),
+    [("examples", "probes", "that of a probe"), ("probes", "pairs", "that of a training row")],
+)
+def test_an_edit_must_not_bring_training_and_probes_together(
+    finished: Path, tmp_path: Path, edited: str, other: str, told: str
+) -> None:
     def change(rows: list[Cells]) -> None:
-        question = of(rows, "probes")["question"]
-        of(rows, "examples").update(decision="edit", question=question.upper())
+        of(rows, edited).update(decision="edit", question=of(rows, other)["question"].upper())
 
     edit(finished, change, tmp_path / "r.csv")
-    with pytest.raises(InputError, match="the question is that of a probe"):
+    with pytest.raises(InputError, match=f"{edited}, .* the question is {told}"):
         import_review(finished, tmp_path / "r.csv")
 
 

@@ -122,16 +122,25 @@ def _leaks(
     decided: Mapping[Key, Decision | None],
     path: Path,
 ) -> list[str]:
-    """Edited training questions that are a probe's: a probe must not be trained on."""
+    """Edited rows that bring a question of training and a question of a probe together."""
     texts = {key: item.texts for key, item in known.items()}
     texts |= {key: one.texts for key, one in decided.items() if one and one.texts}
-    held_out = {_plain(now["question"]) for (kind, _), now in texts.items() if kind == "probes"}
+
+    def asked(*kinds: Kind) -> set[str]:
+        return {_plain(now["question"]) for (kind, _), now in texts.items() if kind in kinds}
+
+    held_out, trained = asked("probes"), asked("examples", "pairs")
+    others: dict[Kind, tuple[str, set[str]]] = {
+        "probes": ("a training row", trained),
+        "examples": ("a probe", held_out),
+        "pairs": ("a probe", held_out),
+    }
     return [
-        f"{path}: sheet {kind}, row with id {row}: the question is that of a probe, and a "
-        "held-out question must not be trained on."
+        f"{path}: sheet {kind}, row with id {row}: the question is that of {others[kind][0]}, and "
+        "a held-out question must not be trained on."
         for (kind, row), one in decided.items()
-        if one and one.texts and kind in ("examples", "pairs")
-        if _plain(one.texts["question"]) in held_out
+        if one and one.texts and kind in others
+        if _plain(one.texts["question"]) in others[kind][1]
     ]
 
 
