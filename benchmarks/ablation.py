@@ -63,6 +63,7 @@ RECIPES = (
     Recipe("SFT + DPO, without the text", settings=WITHOUT_TEXT),
     Recipe("the text, 6 epochs", settings={"midtrain": {"epochs": 6}}),
     Recipe(REWRITINGS, settings={"midtrain": {"rewritings": 4}}),
+    Recipe("pairs unbalanced", settings={"dpo": {"balance": False}}),
     Recipe("without the likelihood term", settings={"dpo": {"method": "dpo"}}),
     Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
     Recipe("KTO", settings={"dpo": {"method": "kto"}}),

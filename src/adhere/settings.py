@@ -193,6 +193,8 @@ class DPOSettings(TrainSettings):
     """Strength of the tie to the reference (Rafailov et al. 2023, arXiv 2305.18290)."""
     nll_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the likelihood of the chosen answer beside the DPO loss, in `dpo+nll`."""
+    balance: bool = True
+    """Take pairs of the rarer side, yes or no, again until both are as many (docs/training.md)."""
 
     # Below SFT's, so that the likelihood of good answers does not collapse.
     lora_rate: ClassVar[float] = 1e-4

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import Literal
 
 import sentencex
 
@@ -41,8 +42,23 @@ def yes_no(language: str) -> tuple[str, str]:
 
 def says_yes(answer: str, language: str) -> bool:
     """Whether the answer's first word is the language's yes."""
-    opening, yes = answer.lstrip().casefold(), yes_no(language)[0].casefold()
-    return opening.startswith(yes) and not opening[len(yes) : len(yes) + 1].isalpha()
+    return _begins_with(yes_no(language)[0], answer)
+
+
+def side(answer: str) -> Literal["yes", "no"] | None:
+    """Whether the answer's first word is yes or no in any language that we know; None if neither.
+
+    What is yes in one of them is no in none.
+    """
+    for name, words in zip(("yes", "no"), zip(*YES_NO.values(), strict=True), strict=True):
+        if any(_begins_with(word, answer) for word in words):
+            return name
+    return None
+
+
+def _begins_with(word: str, answer: str) -> bool:
+    opening, word = answer.lstrip().casefold(), word.casefold()
+    return opening.startswith(word) and not opening[len(word) : len(word) + 1].isalpha()
 
 
 def sentence_spans(text: str, language: str = "en") -> list[tuple[int, int]]:

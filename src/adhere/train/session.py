@@ -22,18 +22,25 @@ from adhere.processes import (
 )
 from adhere.progress import Progress, duration
 from adhere.records import Dropped, record_id
-from adhere.settings import TrainSettings
+from adhere.settings import DPOSettings, TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train import loading
+from adhere.train.balance import balanced
 from adhere.train.checkpoints import LAST_GOOD, keep_last_good, last_checkpoint, step_of
 from adhere.train.memory import LARGE, shape_of
-from adhere.train.plan import Plan, in_words, recommended, seconds_a_token, this_machine
+from adhere.train.plan import (
+    HELD_OUT,
+    Plan,
+    effort,
+    in_words,
+    recommended,
+    seconds_a_token,
+    this_machine,
+)
 from adhere.train.preview import preview
 from adhere.train.rows import Row, fit
 from adhere.train.watch import Alarm, StoppedError, curve_of, watcher
 
-HELD_OUT = 16
-"""Probes that the held-out loss is taken over in training; the evaluation asks them all."""
 PATIENCE = 2
 """Held-out losses in a row, each a tenth of the training after the last, that may be no better
 than the best before early stopping ends it. The bound is ours."""
@@ -50,7 +57,7 @@ class TrainingResult:
     """
 
     rows: int
-    """Trained on."""
+    """Trained on; one that is taken again counts again."""
     dropped: list[Dropped]
     steps: int
     """Of the optimiser, those before an interruption included."""
@@ -155,6 +162,8 @@ def begin(
     """
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
+    if isinstance(task.settings, DPOSettings) and task.settings.balance:
+        rows = balanced(rows, task.stage, task.progress.note)
     shape, machine, answers = shape_of(task.model), this_machine(), 2 if "chosen" in rows[0] else 1
     plan = recommended(
         shape,
@@ -165,7 +174,7 @@ def begin(
         longest=longest_of(rows, held_out),
     )
     pace = seconds_a_token(shape.parameters, machine)
-    span = duration(pace * answers * tokens_of(task, rows)) if pace else None
+    span = duration(pace * _effort(task, rows, held_out)) if pace else None
     said = f"It takes about {span}." if span else "How long it takes here is not known."
     task.progress.note(f"{in_words(task.stage, plan)} {said}")
     return Work(
@@ -179,12 +188,11 @@ def begin(
     )
 
 
-def tokens_of(task: Task[TrainSettings], rows: list[Row]) -> float:
-    """Tokens that the training reads, a pair counted once."""
-    whole = sum(row["length"] for row in rows)
-    if task.steps:
-        return whole / len(rows) * task.settings.batch_size * task.steps
-    return whole * task.settings.epochs
+def _effort(task: Task[TrainSettings], rows: list[Row], held_out: list[Row]) -> float:
+    answers = 2 if "chosen" in rows[0] else 1
+    learned, asked = (answers * sum(row["length"] for row in part) for part in (rows, held_out))
+    steps = task.steps and task.steps * task.settings.batch_size / len(rows)
+    return effort(learned, asked, steps or task.settings.epochs, pairs=answers == 2)
 
 
 def start(make: Callable[[], Work]) -> Work:
