@@ -31,6 +31,7 @@ from adhere.progress import ConsoleProgress
 from adhere.records import Probe
 from adhere.settings import RunSettings
 from adhere.store import file_sha256, write_json
+from adhere.text import side
 
 DATA = ("ingest", "clauses", "generate", "curate", "rewrite")
 SHARED = ("midtrain", "sft")
@@ -147,8 +148,11 @@ def over_seeds(measured: list[Values], metric: str, probes: list[Probe]) -> Floa
 def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str]:
     clustered = Clustered([probe.clause for probe in probes])
     sft = {metric: over_seeds(found["SFT"], metric, probes) for metric in METRICS}
-    yield "| | reference NLL | against SFT | preference accuracy | against SFT | by seed |"
-    yield "|---" * 6 + "|"
+    yield (
+        "| | reference NLL | against SFT | preference accuracy | against SFT | by seed "
+        "| right of yes | right of no |"
+    )
+    yield "|---" * 8 + "|"
     for name, measured in found.items():
         nll, preferred = (over_seeds(measured, metric, probes) for metric in METRICS)
         seeds = [over_seeds([one], "preference_accuracy", probes) for one in measured]
@@ -158,10 +162,18 @@ def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str
             _shown(clustered.rate(preferred), "{:.0%}"),
             _shown(clustered.rate_difference(preferred - sft["preference_accuracy"]), "{:+.0%}"),
             ", ".join(f"{np.nanmean(one):.0%}" for one in seeds),
+            *(_right(preferred, probes, answered) for answered in ("yes", "no")),
         ]
         if name == "SFT":
             cells[1] = cells[3] = "–"
         yield f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _right(preferred: FloatArray, probes: list[Probe], answered: str) -> str:
+    """How many probes with this answer are right, on average over the seeds."""
+    asked = [side(probe.reference) == answered for probe in probes]
+    values = preferred[asked & ~np.isnan(preferred)]
+    return f"{values.sum():g} of {len(values)}"
 
 
 def _shown(estimate: Estimate | None, form: str) -> str:
