@@ -155,8 +155,8 @@ def main(runs: Sequence[Path]) -> None:
     ]
     counts = summaries[0]["counts"]
     print(
-        f"{counts['clauses']['clauses']} clauses, {counts['sft']['rows']} examples, "
-        f"{counts['dpo']['rows']} pairs, {counts['curate']['probes']} probes; "
+        f"{counts['clauses']['clauses']} clauses, {counts['curate']['examples']} examples, "
+        f"{counts['curate']['pairs']} pairs, {counts['curate']['probes']} probes; "
         f"{len(runs)} seed{'s' if len(runs) > 1 else ''}\n"
     )
     table, left_out = over_seeds(runs)

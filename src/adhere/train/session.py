@@ -57,7 +57,7 @@ class TrainingResult:
     """
 
     rows: int
-    """Trained on; one that is taken again counts again."""
+    """Trained on, each counted once."""
     dropped: list[Dropped]
     steps: int
     """Of the optimiser, those before an interruption included."""
@@ -325,7 +325,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     if is_first():
         shutil.rmtree(work.checkpoints)
     return TrainingResult(
-        rows=len(work.rows),
+        rows=len({content_key(row) for row in work.rows}),
         dropped=work.dropped,
         steps=trainer.state.global_step,
         seconds=time.monotonic() - work.started,
