@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -342,6 +342,16 @@ def test_rows_that_are_too_long_are_dropped_aloud(model: Path, tmp_path: Path) -
     )
     with pytest.raises(InputError, match="0 of 1 rows"):
         train_sft([long], [], model, None, settings, tmp_path, progress)
+
+
+def test_pairs_of_the_rarer_side_are_trained_on_again(model: Path, tmp_path: Path) -> None:
+    yes = [replace(x, chosen=x.rejected, rejected=x.chosen) for x in PAIRS[6:8]]
+    for balance, steps in ((True, 3), (False, 2)):  # of 6 + 2 * 3 pairs and of 8, by fours
+        settings = DPO.model_copy(update={"balance": balance, "epochs": 1})
+        folder, progress = tmp_path / str(balance), Recorder()
+        result = train_dpo([*PAIRS[:6], *yes], [], model, None, settings, folder, progress)
+        assert (result.rows, result.steps) == (8, steps)
+        assert any("of the fewer, 4 are taken again" in note for note in progress.notes) == balance
 
 
 class Letters:
