@@ -52,7 +52,7 @@ def test_the_evaluation_of_the_old_document_is_kept(finished: Path, renewed: Pat
     kept = folder_hashes(renewed / PREVIOUS)
     before = folder_hashes(finished)
     assert {"clauses/clauses.jsonl", "curate/probes.jsonl", "evaluate/summary.json"} <= set(kept)
-    assert all(before[name] == value for name, value in kept.items())
+    assert all(before[name] == value for name, value in kept.items() if name != "settings.json")
     assert statements(renewed) != statements(renewed / PREVIOUS)
 
 
@@ -93,6 +93,20 @@ def test_changes_are_those_of_diff_and_gate(renewed: Path) -> None:
     assert gains == sorted(gains)
 
 
+def test_settings_that_are_others_are_named(renewed: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(renewed, tmp_path / "run")
+    assert adhere("evaluate", str(run), "--evaluate.max-tokens", "24", "--quiet").code == 0
+    assert adhere("report", str(run), "--quiet").code == 0
+    found = changes(run, GateSettings())
+    assert found is not None
+    ((name, was, now),) = found.settings
+    assert (name, now) == ("evaluate.max_tokens", "24")
+    page = BeautifulSoup((run / "report/report.html").read_text(encoding="utf-8"), "lxml")
+    section = page.select_one("section#changes")
+    assert section is not None
+    assert f"evaluate.max_tokens was {was} and is 24." in section.get_text(" ", strip=True)
+
+
 def test_the_report_says_what_changed(renewed: Path, finished: Path) -> None:
     page = BeautifulSoup((renewed / "report/report.html").read_text(encoding="utf-8"), "lxml")
     section = page.select_one("section#changes")
@@ -110,6 +124,7 @@ def test_the_report_says_what_changed(renewed: Path, finished: Path) -> None:
     for outcome, reason in found.overall:
         assert outcome in words
         assert reason in words
+    assert "Settings are others too" not in words
     before = BeautifulSoup((finished / "report/report.html").read_text(encoding="utf-8"), "lxml")
     assert before.select_one("section#changes") is None
 

@@ -3,9 +3,11 @@
 `RUN/previous` is a run's folder with little in it, so whatever reads a run reads it too.
 """
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from adhere.diff import Change, Unit, clauses_of, compare
 from adhere.gate import Check, changes_between, read_evidence
@@ -15,9 +17,18 @@ from adhere.records import Document
 from adhere.report.changes import Behaviour, Changes, ClauseChange
 from adhere.report.data import Estimate
 from adhere.settings import GateSettings
-from adhere.store import content_key, fresh_folder, read_manifest, read_records
+from adhere.store import (
+    MANIFEST,
+    content_key,
+    fresh_folder,
+    read_manifest,
+    read_records,
+    write_json,
+)
 
 PREVIOUS = "previous"
+_SETTINGS = "settings.json"
+"""What the stages of that run were made with, `STAGE.SETTING` -> value."""
 _KEPT = (
     "ingest/documents.jsonl",
     "ingest/passages.jsonl",
@@ -44,6 +55,7 @@ def keep_previous(run: Path, documents: Sequence[Document]) -> None:
         for name in _KEPT:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(run / name, folder / name)
+        write_json(folder / _SETTINGS, _made_with(run))
 
 
 def _evaluated(run: Path) -> bool:
@@ -58,6 +70,30 @@ def _evaluated(run: Path) -> bool:
     )
 
 
+def _made_with(run: Path) -> dict[str, Any]:
+    """Every setting of the run's finished stages but the documents."""
+    found: dict[str, Any] = {}
+    for path in sorted(run.glob(f"*/{MANIFEST}")):
+        manifest = read_manifest(path.parent)
+        for name, value in (manifest.settings if manifest else {}).items():
+            parts = value if isinstance(value, Mapping) else {"": value}
+            found |= {f"{name}.{part}".rstrip("."): one for part, one in parts.items()}
+    found.pop("documents", None)
+    return found
+
+
+def _other_settings(run: Path) -> tuple[tuple[str, str, str], ...]:
+    """Those that had another value then: name, then and now; what had none yet is not told."""
+    path = run / PREVIOUS / _SETTINGS
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    now = _made_with(run)
+    return tuple(
+        (name, json.dumps(value), json.dumps(now[name]))
+        for name, value in before.items()
+        if name in now and now[name] != value
+    )
+
+
 def changes(run: Path, settings: GateSettings) -> Changes | None:
     """What changed since the evaluation that was kept; None where none was."""
     folder = run / PREVIOUS
@@ -68,6 +104,7 @@ def changes(run: Path, settings: GateSettings) -> Changes | None:
     documents = read_records(folder / "ingest/documents.jsonl", Document)
     return Changes(
         before=tuple(one.name for one in documents),
+        settings=_other_settings(run),
         margin=settings.margin,
         unchanged=found.unchanged,
         counts={str(kind): count for kind, count in found.counts().items()},

@@ -41,6 +41,8 @@ class Changes:
 
     before: tuple[str, ...]
     """Names of the documents then."""
+    settings: tuple[tuple[str, str, str], ...]
+    """Settings that are not what they were: name, value then, value now, both as JSON."""
     margin: float
     """Nats a token by which a clause may be worse and still pass."""
     unchanged: int
