@@ -107,6 +107,8 @@ class Work:
 
     task: Task[TrainSettings]
     rows: list[Row]
+    once: int
+    """How many they are without those that are taken again."""
     held_out: list[Row]
     dropped: list[Dropped]
     tokenizer: Any
@@ -162,6 +164,7 @@ def begin(
     """
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
+    once = len(rows)
     if isinstance(task.settings, DPOSettings) and task.settings.balance:
         rows = balanced(rows, task.stage, task.progress.note)
     shape, machine, answers = shape_of(task.model), this_machine(), 2 if "chosen" in rows[0] else 1
@@ -180,6 +183,7 @@ def begin(
     return Work(
         task=task,
         rows=rows,
+        once=once,
         held_out=held_out,
         dropped=dropped,
         tokenizer=tokenizer,
@@ -325,7 +329,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     if is_first():
         shutil.rmtree(work.checkpoints)
     return TrainingResult(
-        rows=len({content_key(row) for row in work.rows}),
+        rows=work.once,
         dropped=work.dropped,
         steps=trainer.state.global_step,
         seconds=time.monotonic() - work.started,
