@@ -118,9 +118,9 @@ def test_what_will_not_fit_is_refused_and_what_may_not_is_said() -> None:
 
 MEASURED = [
     # tokens of the rows and of the held-out probes, epochs, pairs?, and seconds on AVX2 alone:
-    (15_812 / 4, 1_270, 4, False, 137),  # SFT on the Universal Declaration
-    (24_512 / 4, 2_540, 4, True, 255),  # DPO on it
-    (4_252 / 4, 1_200, 4, False, 48),  # SFT on the example code
+    (15_812 / 4, 1_172, 4, False, 137),  # SFT on the Universal Declaration
+    (24_512 / 4, 2_408, 4, True, 255),  # DPO on it
+    (4_252 / 4, 1_185, 4, False, 48),  # SFT on the example code
     (41_287, 0, 1, False, 315),  # plain training on the Universal Declaration's text
 ]
 

@@ -32,7 +32,7 @@ tokens) took 137 s and its DPO (24,512) 255 s, and the example code's SFT (4,252
 HELD_OUT = 16
 """Probes that the held-out loss is taken over in training; the evaluation asks them all."""
 _HELD_OUT_LOSSES = 4
-"""Before the first step and after each third."""
+"""Before the first step and after each third; what early stopping adds is not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

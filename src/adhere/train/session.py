@@ -193,10 +193,12 @@ def begin(
 
 
 def _effort(task: Task[TrainSettings], rows: list[Row], held_out: list[Row]) -> float:
-    answers = 2 if "chosen" in rows[0] else 1
-    learned, asked = (answers * sum(row["length"] for row in part) for part in (rows, held_out))
-    steps = task.steps and task.steps * task.settings.batch_size / len(rows)
-    return effort(learned, asked, steps or task.settings.epochs, pairs=answers == 2)
+    """Tokens of training that it is as much work as; a pair is two sequences."""
+    pairs, epochs = "chosen" in rows[0], task.settings.epochs
+    if task.steps:
+        epochs = task.steps * task.settings.batch_size / len(rows)
+    learned, asked = ((1 + pairs) * sum(row["length"] for row in part) for part in (rows, held_out))
+    return effort(learned, asked, epochs, pairs=pairs)
 
 
 def start(make: Callable[[], Work]) -> Work:
