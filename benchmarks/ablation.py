@@ -150,11 +150,12 @@ def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str
     sft = {metric: over_seeds(found["SFT"], metric, probes) for metric in METRICS}
     yield (
         "| | reference NLL | against SFT | preference accuracy | against SFT | by seed "
-        "| right of yes | right of no |"
+        "| margin | right of yes | right of no |"
     )
-    yield "|---" * 8 + "|"
+    yield "|---" * 9 + "|"
     for name, measured in found.items():
         nll, preferred = (over_seeds(measured, metric, probes) for metric in METRICS)
+        margin = over_seeds(measured, "preference_margin", probes)
         seeds = [over_seeds([one], "preference_accuracy", probes) for one in measured]
         cells = [
             _shown(clustered.mean(nll), "{:.2f}"),
@@ -162,6 +163,7 @@ def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str
             _shown(clustered.rate(preferred), "{:.0%}"),
             _shown(clustered.rate_difference(preferred - sft["preference_accuracy"]), "{:+.0%}"),
             ", ".join(f"{np.nanmean(one):.0%}" for one in seeds),
+            f"{np.nanmean(margin):.2f}",
             *(_right(preferred, probes, answered) for answered in ("yes", "no")),
         ]
         if name == "SFT":
