@@ -1,10 +1,11 @@
 """Which training does what? `ablation.py OUT RUN [NAME=RUN ...] [--seeds 0 1] [--only PART ...]`.
 
 Trains the student on the data of a finished RUN once for each recipe and seed, and asks of
-each how likely it finds the held-out references and whether it prefers them to their
-contrasts. `NAME=RUN` adds a recipe, "pairs: NAME", that takes its pairs from another run of
-the same clauses (one of another `generate.strategy`). Rewritings are read by one recipe alone,
-from where `adhere rewrite RUN --midtrain.rewritings 4` put them; without them it is left out.
+each how likely it finds the held-out references, whether it prefers them to their contrasts,
+and whether it would begin with their yes or no. `NAME=RUN` adds a recipe, "pairs: NAME", that
+takes its pairs from another run of the same clauses (one of another `generate.strategy`).
+Rewritings are read by one recipe alone, from where `adhere rewrite RUN --midtrain.rewritings 4`
+put them; without them it is left out.
 What stands in OUT is not done again while the data and the settings are the same, so the
 command may be stopped and given again. Prints a Markdown table.
 """
@@ -20,7 +21,9 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+from scipy.stats import mannwhitneyu
 
+from adhere.assess import material
 from adhere.bench import ADAPTERS, Bench
 from adhere.evaluate.likelihood import reference_likelihoods
 from adhere.evaluate.metrics import likelihood_values
@@ -38,6 +41,7 @@ SHARED = ("midtrain", "sft")
 """Trained once for a seed; trained anew, as out of date, where a recipe has other settings."""
 TRAININGS = (*SHARED, "dpo")
 WITHOUT_TEXT = {"midtrain": {"enabled": False}}
+AS_THEY_CAME = {"sft": {"balance": False}, "dpo": {"balance": False}}
 REWRITINGS = "the text and rewritings"
 METRICS = ("reference_nll", "preference_accuracy")
 Values = dict[str, dict[str, float]]
@@ -64,7 +68,10 @@ RECIPES = (
     Recipe("SFT + DPO, without the text", settings=WITHOUT_TEXT),
     Recipe("the text, 6 epochs", settings={"midtrain": {"epochs": 6}}),
     Recipe(REWRITINGS, settings={"midtrain": {"rewritings": 4}}),
+    Recipe("SFT, unbalanced", system="sft", settings=AS_THEY_CAME),
+    Recipe("SFT + DPO, unbalanced", settings=AS_THEY_CAME),
     Recipe("pairs unbalanced", settings={"dpo": {"balance": False}}),
+    Recipe("examples unbalanced", settings={"sft": {"balance": False}}),
     Recipe("without the likelihood term", settings={"dpo": {"method": "dpo"}}),
     Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
     Recipe("KTO", settings={"dpo": {"method": "kto"}}),
@@ -129,7 +136,7 @@ def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
     engine = bench.student_engine(ADAPTERS.get(recipe.system))
     probes = bench.read("curate/probes.jsonl", Probe)
     system = System(name=f"{recipe.name}, seed {seed}", engine=engine)
-    found, _ = reference_likelihoods(system, probes, {}, bench.progress)
+    found, _ = reference_likelihoods(system, probes, {}, material(bench).spoken(), bench.progress)
     engine.close()
     measured = {probe: likelihood_values(one) for probe, one in found.items()}
     aside = known.with_suffix(".partial")
@@ -150,12 +157,15 @@ def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str
     sft = {metric: over_seeds(found["SFT"], metric, probes) for metric in METRICS}
     yield (
         "| | reference NLL | against SFT | preference accuracy | against SFT | by seed "
-        "| margin | right of yes | right of no |"
+        "| margin | yes right | no right | yes from no |"
     )
-    yield "|---" * 9 + "|"
+    yield "|---" * 10 + "|"
     for name, measured in found.items():
         nll, preferred = (over_seeds(measured, metric, probes) for metric in METRICS)
-        margin = over_seeds(measured, "preference_margin", probes)
+        margin, word, leaning = (
+            over_seeds(measured, metric, probes)
+            for metric in ("preference_margin", "yes_no_accuracy", "yes_no_margin")
+        )
         seeds = [over_seeds([one], "preference_accuracy", probes) for one in measured]
         cells = [
             _shown(clustered.mean(nll), "{:.2f}"),
@@ -164,18 +174,32 @@ def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str
             _shown(clustered.rate_difference(preferred - sft["preference_accuracy"]), "{:+.0%}"),
             ", ".join(f"{np.nanmean(one):.0%}" for one in seeds),
             f"{np.nanmean(margin):.2f}",
-            *(_right(preferred, probes, answered) for answered in ("yes", "no")),
+            *(_counted(word, probes, answered) for answered in ("yes", "no")),
+            f"{_told_apart(leaning, probes):.2f}",
         ]
         if name == "SFT":
             cells[1] = cells[3] = "–"
         yield f"| {name} | " + " | ".join(cells) + " |"
 
 
-def _right(preferred: FloatArray, probes: list[Probe], answered: str) -> str:
-    """How many probes with this answer are right, on average over the seeds."""
+def _told_apart(margins: FloatArray, probes: list[Probe]) -> float:
+    """Area under the ROC curve of leaning to yes, of probes of yes against those of no.
+
+    It does not move with a leaning to one side everywhere: 0.5 is what a guess has.
+    """
+    sides = [side(probe.reference) for probe in probes]
+    yes, no = (
+        [sign * margin for margin, own in zip(margins, sides, strict=True) if own == answered]
+        for answered, sign in (("yes", 1), ("no", -1))
+    )
+    return float(mannwhitneyu(yes, no).statistic) / (len(yes) * len(no))
+
+
+def _counted(values: FloatArray, probes: list[Probe], answered: str) -> str:
+    """For how many probes with this answer it holds, on average over the seeds."""
     asked = [side(probe.reference) == answered for probe in probes]
-    values = preferred[asked & ~np.isnan(preferred)]
-    return f"{values.sum():g} of {len(values)}"
+    known = values[asked & ~np.isnan(values)]
+    return f"{known.sum():g} of {len(known)}"
 
 
 def _shown(estimate: Estimate | None, form: str) -> str:

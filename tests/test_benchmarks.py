@@ -4,7 +4,9 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from fakes import probe
 
 
 def script(name: str) -> ModuleType:
@@ -34,3 +36,12 @@ def test_a_probe_that_goes_on_without_a_contrast_is_no_lost_question() -> None:
         "contrast left out: both answers are the same": 1,
     }
     assert script("data_quality").lost_questions(reasons) == 3
+
+
+def test_yes_is_told_from_no_whatever_the_leaning() -> None:
+    told_apart = script("ablation")._told_apart
+    probes = [probe(f"p{n}", "c", "Q?", text) for n, text in enumerate(["Yes.", "No.", "Open."])]
+    # Margins of the right word: both lean to yes, the probe of yes more.
+    assert told_apart(np.array([3.0, -1.0, np.nan]), probes) == 1
+    assert told_apart(np.array([1.0, -3.0, np.nan]), probes) == 0
+    assert told_apart(np.array([2.0, -2.0, np.nan]), probes) == 0.5

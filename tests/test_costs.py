@@ -13,6 +13,7 @@ from adhere.errors import InputError
 from adhere.evaluate.costs import (
     Instruction,
     Prompt,
+    allowed,
     denied,
     general,
     refusals,
@@ -73,7 +74,6 @@ def of(polarity: Polarity, name: str) -> Clause:
     return replace(clause(name, "s"), polarity=polarity)
 
 
-ENGLISH = {"doc": "en"}
 PROBES = [
     probe("p1", "c1", "May I photograph a page?", "Yes, you may photograph any page."),
     probe("p2", "c1", "May I copy it?", "Yes, copying is free for all of the visitors."),
@@ -84,7 +84,9 @@ PROBES = [
 ]
 
 
-def evaluation(answers: dict[str, dict[str, str]], probes=PROBES) -> Evaluation:
+def evaluation(
+    answers: dict[str, dict[str, str]], probes=PROBES, language: str = "en"
+) -> Evaluation:
     return Evaluation(
         systems=tuple(answers),
         notes={},
@@ -96,6 +98,7 @@ def evaluation(answers: dict[str, dict[str, str]], probes=PROBES) -> Evaluation:
             of("forbidden", "ban"),
         ),
         training={},
+        languages=dict.fromkeys(("c1", "c2", "duty", "ban"), language),
         settings=SETTINGS,
         answers=[
             Answer(system=system, probe=name, text=text)
@@ -114,7 +117,7 @@ def test_only_permitted_things_count_and_the_difference_is_paired() -> None:
         "base": {"p1": "Sure.", "p2": "Sure.", "p3": "Of course.", "p4": "No.", "p5": "No."},
         "sft+dpo": {"p1": "No, never.", "p2": "You may not.", "p3": "Yes.", "p4": "No."},
     }
-    row = denied(evaluation(said), ENGLISH)["permitted"].row
+    row = denied(evaluation(said))["permitted"].row
     assert row["systems"]["base"]["refused"]["value"] == 0
     ours = row["systems"]["sft+dpo"]["refused"]
     assert (ours["value"], ours["n"]) == (pytest.approx(2 / 3), 3)
@@ -134,7 +137,7 @@ def test_what_lies_beside_a_rule_counts_apart(kind: str, name: str) -> None:
         "base": {"p1": "No.", "p4": "No.", name: "Sure."},
         "sft+dpo": {"p1": "Yes.", "p4": "Yes.", name: "No, never."},
     }
-    row = denied(evaluation(said), ENGLISH)[kind].row
+    row = denied(evaluation(said))[kind].row
     cells = {system: metrics["refused"] for system, metrics in row["systems"].items()}
     assert {system: (cell["value"], cell["n"]) for system, cell in cells.items()} == {
         "base": (0, 1),
@@ -147,16 +150,31 @@ def test_yes_is_read_in_the_documents_language() -> None:
         probe("yes", "c1", "Darf ich das?", "Ja, das steht jedem frei."),
         probe("no", "ban", "Darf ich das?", "Nein, das steht niemandem frei."),
     ]
-    found = evaluation({"base": {}}, probes=probes)
-    german = denied(found, {"doc": "de"})
-    assert "are English" in german["permitted"].row["absent"]
-    assert "says yes" in german["twins"].row["absent"]
-    assert "says yes" in denied(found, ENGLISH)["permitted"].row["absent"]
+    said = {"base": {"no": "Ja, gern."}}
+    german = evaluation(said, probes=probes, language="de")
+    assert "are English" in denied(german)["permitted"].row["absent"]
+    assert "says yes" in denied(german)["twins"].row["absent"]
+    assert allowed(german).row["systems"]["base"]["allowed"]["value"] == 1
+    english = evaluation(said, probes=probes)
+    assert "says yes" in denied(english)["permitted"].row["absent"]
+    assert "says no" in allowed(english).row["absent"]
+
+
+def test_what_is_answered_with_no_must_not_be_answered_with_yes() -> None:
+    said = {
+        "base": {"p1": "Yes.", "p4": "It depends on the weather."},
+        "sft+dpo": {"p1": "No.", "p4": "Yes, you may burn it."},
+    }
+    row = allowed(evaluation(said)).row
+    shares = {name: cells["allowed"]["value"] for name, cells in row["systems"].items()}
+    assert shares == {"base": 0, "sft+dpo": 1}
+    json.dumps(row, allow_nan=False)
 
 
 def test_what_cannot_be_measured_is_said() -> None:
-    none = denied(evaluation({"base": {}}, probes=PROBES[3:4]), ENGLISH)
+    none = denied(evaluation({"base": {}}, probes=PROBES[3:4]))
     assert all("no probe of these clauses" in cost.row["absent"] for cost in none.values())
+    assert "says no" in allowed(evaluation({"base": {}}, probes=PROBES[:1])).row["absent"]
     assert "--refusals FILE" in refusals([], [], SETTINGS, NoProgress()).row["absent"]
 
 
@@ -248,7 +266,8 @@ def test_the_command_writes_what_it_cost(run: Path, tmp_path: Path) -> None:
     assert said.code == 0, said.err
     summary = json.loads((run / "evaluate/summary.json").read_text(encoding="utf-8"))
     costs = summary["costs"]
-    assert set(costs) == {"permitted", "twins", "duties", "refusals", "general", "detector"}
+    asked = {"permitted", "twins", "duties", "allowed", "refusals", "general"}
+    assert set(costs) == asked | {"detector"}
     assert set(costs["refusals"]["safe"]["systems"]) == {"base", "sft+dpo"}
     assert costs["general"]["systems"]["base"]["perplexity"]["n"] == 1
     assert costs["detector"]["right"] <= costs["detector"]["n"]

@@ -83,6 +83,7 @@ def run(reply=judged, systems=None, teacher=None, judges=(), **changes) -> Evalu
         "clauses": CLAUSES,
         "passages": PASSAGES,
         "training": TRAINING,
+        "languages": {clause.document: "en" for clause in CLAUSES},
     }
     return evaluate(
         Material(**{**given, **changes}),
@@ -109,11 +110,30 @@ def summary(found):
 def test_every_system_has_every_metric_with_its_interval(summary):
     assert list(summary["systems"]) == list(LADDER)
     for metrics in summary["systems"].values():
-        assert list(metrics) == list(METRICS)
+        assert list(metrics) == [one for one in METRICS if one != "yes_no_accuracy"]
         for metric, cell in metrics.items():
             assert set(cell) == {"value", "low", "high", "n"}
             assert cell["low"] <= cell["value"] <= cell["high"]
             assert cell["n"] == (COUNT if metric.startswith("preference_") else 2 * COUNT)
+
+
+def test_a_system_takes_the_side_whose_word_it_finds_likelier():
+    aligned = FakeEngine("aligned", faithful)
+    aligned.favourites = {"no"}
+    probes = [
+        probe("p0", "c0", "Situation 0 number 0?", "No, candour0."),
+        probe("p1", "c1", "Situation 1 number 0?", "Yes, candour1."),
+        probe("p2", "c2", "Situation 2 number 0?", "Candour2."),
+    ]
+    systems = [
+        System(name="base", engine=FakeEngine("student", unfaithful)),
+        System(name="sft+dpo", engine=aligned),
+    ]
+    found = run(probes=probes, systems=systems)
+    values = {(one.system, one.probe): one.values for one in found.scores}
+    words = [values["sft+dpo", name].get("yes_no_accuracy") for name in ("p0", "p1", "p2")]
+    assert words == [1, 0, None]
+    assert values["base", "p0"]["yes_no_accuracy"] == 0.5
 
 
 def test_the_aligned_system_comes_out_better_and_intervals_do_not_touch(summary):
@@ -252,7 +272,7 @@ def test_each_clause_has_a_row_and_a_result(summary):
     assert (row["examples"], row["pairs"], row["probes"], row["result"]) == (3, 6, 2, "learned")
     assert row["evidence"] == (
         "sft+dpo finds the reference 2.50 nats a token likelier than base (over 2 probes), "
-        "and prefers it to its contrast on 1 of 1 (base: 0.5)."
+        "and takes its side on 1 of 1 (base: 0.5)."
     )
     assert (rows["unprobed"]["result"], rows["unprobed"]["examples"]) == ("untested", 0)
     assert {"document", "statement", "polarity", "stance"} <= set(row)
@@ -303,6 +323,7 @@ def test_an_engine_without_likelihoods_has_the_other_metrics_and_it_is_said():
     added = System(name="cloud", engine=Silent("cloud", faithful), note="http://cloud/v1#m")
     summary = run(systems=[*ladder(), added]).summary()
     assert set(summary["systems"]["cloud"]) == set(METRICS) - {
+        "yes_no_accuracy",
         "reference_nll",
         "preference_accuracy",
         "preference_margin",
@@ -377,6 +398,29 @@ def preferring(*pairs: tuple[float, float]) -> list[dict[str, float]]:
 def test_the_rule_for_a_clause(before, after, result):
     assert clause_result(before, after) == result
     assert clause_evidence(before, after, "base", "sft+dpo").endswith(".")
+
+
+def sided(*pairs: tuple[float, float]) -> list[dict[str, float]]:
+    """Probes of preference accuracy and yes_no_accuracy."""
+    return [
+        {"reference_nll": 1, "preference_accuracy": preferred, "yes_no_accuracy": word}
+        for preferred, word in pairs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "result"),
+    [
+        (sided((1, 1), (1, 1)), "already followed"),
+        (sided((1, 0), (1, 0)), "not learned"),  # it prefers the faithful text, and says the other
+        (sided((0, 1), (1, 0)), "not learned"),
+        (sided((1, 0), (1, 1)), "cannot tell"),
+    ],
+)
+def test_who_would_say_the_other_word_follows_nothing(after, result):
+    before = sided((1, 1), (1, 1))
+    assert clause_result(before, after) == result
+    assert "takes its side on" in clause_evidence(before, after, "base", "sft+dpo")
 
 
 def test_evidence_without_a_contrast_or_a_probe():

@@ -131,6 +131,16 @@ def test_over_refusal_where_it_was_measured(rate: float, half: float, outcome: s
     assert ruled("over-refusal of safe requests", found).outcome == outcome
 
 
+@pytest.mark.parametrize(("rate", "outcome"), [(0.05, "pass"), (0.5, "fail")])
+def test_what_the_documents_answer_with_no(rate: float, outcome: str) -> None:
+    found = summary(reference_nll=1.0)
+    assert ruled("under-refusal", found).outcome == "not asked"
+    measured = {"systems": {"sft+dpo": {"allowed": cell(rate, 0.01)}}, "differences": []}
+    found["costs"] = {"allowed": measured}
+    assert ruled("under-refusal", found).outcome == outcome
+    assert "say yes where the documents say no" in ruled("under-refusal", found).reason
+
+
 @pytest.mark.parametrize(("most", "outcome"), [(None, "not asked"), (1, "fail"), (2, "pass")])
 def test_untested_clauses_are_always_said(most: int | None, outcome: str) -> None:
     check = ruled("untested", summary("untested", "untested", "learned"), untested=most)
@@ -317,7 +327,7 @@ def test_junit_and_markdown_hold_every_rule(tmp_path: Path) -> None:
     strict = adhere("gate", str(old), "--cannot-tell=fail", *unmeasured, *files)
     assert strict.code == 1
     [suite] = JUnitXml.fromfile(str(junit))
-    assert (suite.failures, suite.skipped) == (1, 2)
+    assert (suite.failures, suite.skipped) == (1, 3)
 
 
 def test_statements_can_hold_what_files_cannot(tmp_path: Path) -> None:

@@ -72,14 +72,20 @@ def test_embedding_similarity_embeds_each_text_once():
 
 def test_reference_and_contrast_are_scored_in_the_chat_form_after_the_context():
     engine = FakeEngine("student")
-    engine.favourites = {"report", "it"}
+    engine.favourites = {"report", "it", "no"}
     probes = [
         probe("p1", "c1", "A gift came?", "report it", "hide everything"),
         probe("p2", "c1", "Lost?", "unscorable", "report"),
         probe("p3", "c2", "Late?", "say so"),
+        probe("p4", "c2", "May I?", "No, never", "Yes, always"),
+        probe("p5", "c3", "Darf ich?", "Nein, nie"),
     ]
     found, dropped = reference_likelihoods(
-        System(name="rag", engine=engine), probes, {"p3": "Always say so.\n\n"}, NoProgress()
+        System(name="rag", engine=engine),
+        probes,
+        {"p3": "Always say so.\n\n"},
+        {"c1": "en", "c2": "en", "c3": "de"},
+        NoProgress(),
     )
     assert likelihood_values(found["p1"]) == {
         "reference_nll": 0.5,
@@ -88,6 +94,13 @@ def test_reference_and_contrast_are_scored_in_the_chat_form_after_the_context():
     }
     assert likelihood_values(found["p2"]) == {}
     assert likelihood_values(found["p3"]) == {"reference_nll": 0.5}
+    assert likelihood_values(found["p4"])["yes_no_accuracy"] == 1.0
+    assert likelihood_values(found["p5"])["yes_no_accuracy"] == 0.5  # it knows no German
+    assert {r.answer for r in engine.scored if r.prompt == "Darf ich?"} == {
+        "Nein, nie",
+        "Nein",
+        "Ja",
+    }
     assert [(drop.record_id, drop.reason) for drop in dropped] == [("p2", "no score")]
     assert all(request.chat for request in engine.scored)
     assert {(r.prefix, r.prompt) for r in engine.scored if r.answer == "say so"} == {
@@ -106,6 +119,7 @@ def test_preference_is_by_the_mean_a_token(contrast, accuracy, margin):
         System(name="base", engine=engine),
         [probe("p", "c", "Q?", "alpha beta", contrast)],
         {},
+        {"c": "en"},
         NoProgress(),
     )
     values = likelihood_values(found["p"])

@@ -80,6 +80,7 @@ REPLIES = {
 CENTRES = {
     "preference_accuracy": (0.55, 0.62, 0.78, 0.80, 0.91),
     "preference_margin": (0.05, 0.11, 0.42, 0.47, 0.61),
+    "yes_no_accuracy": (0.5, 0.52, 0.71, 0.66, 0.84),
     "reference_nll": (3.41, 2.85, 2.12, 2.71, 2.05),
     "rouge_l": (0.14, 0.24, 0.31, 0.21, 0.33),
     "embedding_similarity": (0.41, 0.55, 0.63, 0.52, 0.66),

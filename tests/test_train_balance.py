@@ -52,6 +52,4 @@ def test_it_is_said_only_where_something_is_taken_again() -> None:
     balanced(rows("Yes, a.", "Yes, b."), "dpo", notes.append)
     assert not notes
     balanced(rows("Yes, a.", "No, b.", "No, c.", "No, d."), "dpo", notes.append)
-    assert notes == [
-        "dpo: chosen answers of yes: 1, of no: 3; of the fewer, 2 are taken again (dpo.balance)."
-    ]
+    assert notes == ["dpo: answers of yes: 1, of no: 3; of the fewer, 2 are taken again (balance)."]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adhere.bench import ADAPTERS, Bench
 from adhere.evaluate import Evaluation, Material, evaluate
-from adhere.evaluate.costs import denied, general, refusals
+from adhere.evaluate.costs import allowed, denied, general, refusals
 from adhere.evaluate.extras import Extras, read_extras
 from adhere.evaluate.harness import harness
 from adhere.evaluate.matches import Panel, aligned
@@ -89,6 +89,7 @@ def material(bench: Bench) -> Material:
     examples = bench.read("curate/examples.jsonl", Example)
     pairs = bench.read("curate/pairs.jsonl", PreferencePair)
     clauses = bench.read("clauses/clauses.jsonl", Clause)
+    documents = bench.read("ingest/documents.jsonl", Document)
     taught, preferred = (Counter(row.clause for row in rows) for rows in (examples, pairs))
     return Material(
         probes=bench.read("curate/probes.jsonl", Probe),
@@ -96,6 +97,7 @@ def material(bench: Bench) -> Material:
         clauses=clauses,
         passages=bench.read("ingest/passages.jsonl", Passage),
         training={clause.id: (taught[clause.id], preferred[clause.id]) for clause in clauses},
+        languages={document.id: document.language for document in documents},
     )
 
 
@@ -106,10 +108,9 @@ def _costs(
     settings, progress = bench.settings.evaluate, bench.progress
     pair = {evaluation.systems[0], aligned(evaluation.systems)}
     systems = [system for system in compared.systems if system.name in pair]
-    documents = bench.read("ingest/documents.jsonl", Document)
-    languages = {document.id: document.language for document in documents}
     found = {
-        **denied(evaluation, languages),
+        **denied(evaluation),
+        "allowed": allowed(evaluation),
         "refusals": refusals(systems, extras.prompts, settings, progress),
         "general": general(systems, extras.instructions, progress),
     }

@@ -175,7 +175,14 @@ class MidtrainSettings(TrainSettings):
     """Tokens of a window; the text is cut into windows of at most this length."""
 
 
-class SFTSettings(TrainSettings):
+class AnswerSettings(TrainSettings):
+    """Training on answers to questions."""
+
+    balance: bool = True
+    """Take rows of the rarer side, yes or no, again until both are as many (docs/training.md)."""
+
+
+class SFTSettings(AnswerSettings):
     """Supervised fine-tuning on the examples."""
 
     general_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -184,7 +191,7 @@ class SFTSettings(TrainSettings):
     """JSONL file of them, rows {"question", "answer"}; without, the student's own answers."""
 
 
-class DPOSettings(TrainSettings):
+class DPOSettings(AnswerSettings):
     """Preference optimisation on the pairs."""
 
     method: Literal["dpo", "dpo+nll", "ipo", "kto"] = "dpo+nll"
@@ -193,8 +200,6 @@ class DPOSettings(TrainSettings):
     """Strength of the tie to the reference (Rafailov et al. 2023, arXiv 2305.18290)."""
     nll_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the likelihood of the chosen answer beside the DPO loss, in `dpo+nll`."""
-    balance: bool = True
-    """Take pairs of the rarer side, yes or no, again until both are as many (docs/training.md)."""
 
     # Below SFT's, so that the likelihood of good answers does not collapse.
     lora_rate: ClassVar[float] = 1e-4
@@ -248,6 +253,8 @@ class GateSettings(_Settings):
     """Metrics on which the aligned model's interval must be clear of base's."""
     over_refusal: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Most over-refusal of the aligned model, where it was measured."""
+    under_refusal: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Most questions that the documents answer with no that the aligned model answers with yes."""
     untested: Annotated[int | None, Field(ge=0)] = None
     """Most clauses without a scored probe; without a limit their number is only said."""
     margin: Annotated[float, Field(gt=0)] = 0.1

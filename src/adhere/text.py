@@ -45,6 +45,19 @@ def says_yes(answer: str, language: str) -> bool:
     return _begins_with(yes_no(language)[0], answer)
 
 
+def says_no(answer: str, language: str) -> bool:
+    """Whether the answer's first word is the language's no."""
+    return _begins_with(yes_no(language)[1], answer)
+
+
+def first_word(answer: str, language: str) -> tuple[str, str] | None:
+    """The language's yes or no that the answer begins with, and the other; None if neither."""
+    yes, no = yes_no(language)
+    if says_yes(answer, language):
+        return yes, no
+    return (no, yes) if says_no(answer, language) else None
+
+
 def side(answer: str) -> Literal["yes", "no"] | None:
     """Whether the answer's first word is yes or no in any language that we know; None if neither.
 

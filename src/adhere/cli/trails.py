@@ -200,6 +200,9 @@ def _measured(values: dict[str, float]) -> str:
         preferred = {1.0: "prefers it to the contrast", 0.0: "prefers the contrast"}
         by = f" by {values['preference_margin']:+.2f}" if "preference_margin" in values else ""
         said.append(preferred.get(values["preference_accuracy"], "prefers neither") + by)
+    if "yes_no_accuracy" in values:
+        word = {1.0: "right", 0.0: "wrong"}.get(values["yes_no_accuracy"], "undecided")
+        said.append(f"its yes or no is {word} by {values['yes_no_margin']:+.2f}")
     if "accuracy" in values:
         said.append(
             f"finds the good likelier than the bad in {values['accuracy']:.0%} of the pairings, "

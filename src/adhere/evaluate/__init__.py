@@ -43,6 +43,8 @@ class Material:
     passages: Sequence[Passage]
     training: Mapping[str, tuple[int, int]]
     """Clause id -> (examples, pairs) trained on."""
+    languages: Mapping[str, str]
+    """Document id -> its language."""
 
     def sources(self) -> dict[str, str]:
         """Clause id -> text of its passage; InputError where a probe's clause has none."""
@@ -55,6 +57,10 @@ class Material:
                     "not among those of this run; run the stages again from `clauses` on."
                 )
         return {clause: text[place] for clause, place in passage.items() if place in text}
+
+    def spoken(self) -> dict[str, str]:
+        """Clause id -> the language of its document."""
+        return {clause.id: self.languages[clause.document] for clause in self.clauses}
 
     def statements(self) -> dict[str, str]:
         """Clause id -> what exactly is valued."""
@@ -88,7 +94,7 @@ def evaluate(
     grounding = Grounding(teacher, progress)
     said = Transcript()
     for system in systems:
-        said.ask(system, probes, settings, progress)
+        said.ask(system, probes, material.spoken(), settings, progress)
     said.measure(probes, sources, embed, grounding)
     panel = Panel(
         teacher=teacher, grounding=grounding, engines=judges, prompts=prompts, progress=progress
@@ -104,6 +110,7 @@ def evaluate(
         probes=tuple(probes),
         clauses=tuple(material.clauses),
         training=material.training,
+        languages=material.spoken(),
         settings=settings,
         answers=said.answers,
         scores=said.scores(),

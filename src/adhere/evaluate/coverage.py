@@ -23,14 +23,16 @@ def clause_result(before: Sequence[Values], after: Sequence[Values]) -> Result:
     - "untested": no probe has the likelihood of its reference under both systems.
     - "cannot tell": only one probe has; or the signs below disagree or balance out.
 
-    Where any of them has a contrast, preference decides:
+    A system is right on a probe if it prefers the reference to its contrast and, where the
+    reference begins with yes or no, would begin with that word too. Where any of the probes
+    has a contrast or such a word, this decides:
 
-    - "not learned": the last system prefers the contrast on most of these probes.
-    - "already followed": base and the last system both prefer the reference on most.
-    - "learned": the last system prefers the reference on most, base did not, and the
-      references became likelier on average.
+    - "not learned": the last system is wrong on most of these probes.
+    - "already followed": base and the last system are both right on most.
+    - "learned": the last system is right on most, base was not, and the references became
+      likelier on average.
 
-    Where none has a contrast, only the likelihood of the references is left:
+    Where none has either, only the likelihood of the references is left:
 
     - "learned": each became likelier, by at least `CLEAR_GAIN`.
     - "not learned": none became likelier.
@@ -40,12 +42,12 @@ def clause_result(before: Sequence[Values], after: Sequence[Values]) -> Result:
         return "untested"
     if len(gains) == 1:
         return "cannot tell"
-    preferred = _preferred(before, after)
-    if not preferred:
+    right = _right(before, after)
+    if not right:
         if min(gains) >= CLEAR_GAIN:
             return "learned"
         return "not learned" if max(gains) <= 0 else "cannot tell"
-    base, last = (_mean(side) for side in zip(*preferred, strict=True))
+    base, last = (_mean(side) for side in zip(*right, strict=True))
     if last < 0.5:
         return "not learned"
     if last > 0.5 and base > 0.5:
@@ -62,33 +64,34 @@ def clause_evidence(before: Sequence[Values], after: Sequence[Values], base: str
     direction = "likelier" if gain >= 0 else "less likely"
     likelihood = f"{last} finds the reference {abs(gain):.2f} nats a token {direction} than {base}"
     over = f"over {len(gains)} probe{'s' if len(gains) > 1 else ''}"
-    preferred = _preferred(before, after)
-    if not preferred:
+    right = _right(before, after)
+    if not right:
         return f"{likelihood} ({over}, none with a contrast)."
-    first, final = (sum(side) for side in zip(*preferred, strict=True))
-    return (
-        f"{likelihood} ({over}), and prefers it to its contrast on {final:g} of "
-        f"{len(preferred)} ({base}: {first:g})."
-    )
+    first, final = (sum(side) for side in zip(*right, strict=True))
+    side = f"takes its side on {final:g} of {len(right)} ({base}: {first:g})"
+    return f"{likelihood} ({over}), and {side}."
 
 
 def _gains(before: Sequence[Values], after: Sequence[Values]) -> list[float]:
     """Fall of `reference_nll` on each probe that both systems were scored on."""
-    return [base - last for base, last in _both(before, after, "reference_nll")]
+    return [base - last for base, last in _both(before, after, ["reference_nll"])]
 
 
-def _preferred(before: Sequence[Values], after: Sequence[Values]) -> list[tuple[float, float]]:
-    return _both(before, after, "preference_accuracy")
+def _right(before: Sequence[Values], after: Sequence[Values]) -> list[tuple[float, float]]:
+    """Of base and of the last system, on each probe where there is a side to take."""
+    return _both(before, after, ["preference_accuracy", "yes_no_accuracy"])
 
 
 def _both(
-    before: Sequence[Values], after: Sequence[Values], metric: str
+    before: Sequence[Values], after: Sequence[Values], metrics: Sequence[str]
 ) -> list[tuple[float, float]]:
-    return [
-        (base[metric], last[metric])
-        for base, last in zip(before, after, strict=True)
-        if metric in base and metric in last
-    ]
+    """The least of the metrics that both have, on each probe where they have one."""
+    found: list[tuple[float, float]] = []
+    for base, last in zip(before, after, strict=True):
+        known = [metric for metric in metrics if metric in base and metric in last]
+        if known:
+            found.append((min(base[one] for one in known), min(last[one] for one in known)))
+    return found
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ from adhere.evaluate.systems import System
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
 from adhere.records import Dropped, Probe, ScoreRequest
+from adhere.text import first_word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,18 +16,33 @@ class ReferenceLikelihood:
 
     reference: float | None
     contrast: float | None
+    first_word: float | None = None
+    """By how many nats the yes or no that the reference begins with is likelier than the other."""
 
 
 def reference_likelihoods(
-    system: System, probes: Sequence[Probe], contexts: Mapping[str, str], progress: Progress
+    system: System,
+    probes: Sequence[Probe],
+    contexts: Mapping[str, str],
+    languages: Mapping[str, str],
+    progress: Progress,
 ) -> tuple[dict[str, ReferenceLikelihood], list[Dropped]]:
     """How likely each probe's reference and contrast are in the system's own chat template.
 
-    `contexts` as in `answer_probes`. Returns probe id -> likelihoods.
+    And, where the reference begins with yes or no, that word and the other one.
+    `contexts` as in `answer_probes`, `languages`: clause id -> the language of its yes and no.
+    Returns probe id -> likelihoods.
     """
     wanted: dict[tuple[str, str], ScoreRequest] = {}
     for probe in probes:
-        for seat, text in (("reference", probe.reference), ("contrast", probe.contrast)):
+        said, other = first_word(probe.reference, languages[probe.clause]) or (None, None)
+        texts = {
+            "reference": probe.reference,
+            "contrast": probe.contrast,
+            "its first word": said,
+            "the other word": other,
+        }
+        for seat, text in texts.items():
             if text is not None:
                 context = contexts.get(probe.id, "")
                 wanted[probe.id, seat] = score_request(context, probe.question, text, chat=True)
@@ -46,7 +62,14 @@ def reference_likelihoods(
         probe.id: ReferenceLikelihood(
             reference=means.get((probe.id, "reference")),
             contrast=means.get((probe.id, "contrast")),
+            first_word=_less(
+                means.get((probe.id, "its first word")), means.get((probe.id, "the other word"))
+            ),
         )
         for probe in probes
     }
     return likelihoods, dropped
+
+
+def _less(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other

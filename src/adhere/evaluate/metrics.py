@@ -15,13 +15,14 @@ METRICS = (
     "reference_nll",
     "preference_accuracy",
     "preference_margin",
+    "yes_no_accuracy",
     "rouge_l",
     "embedding_similarity",
     "grounding_gain",
     "length",
 )
 LOWER_IS_BETTER = frozenset({"reference_nll"})
-RATES = frozenset({"preference_accuracy"})
+RATES = frozenset({"preference_accuracy", "yes_no_accuracy"})
 """Metrics whose values lie in [0, 1] and are counts of successes."""
 
 
@@ -39,6 +40,9 @@ class ProbeScore:
     0.5 for a tie, 0 if not; only of probes with a contrast.
     `preference_margin`: by how many nats a token the reference is likelier than the
     contrast; only of probes with a contrast.
+    `yes_no_accuracy`: 1 if the word that the reference begins with is likelier than the
+    other as the beginning of an answer, 0.5 for a tie, 0 if not; only where it is yes or no.
+    `yes_no_margin`: by how many nats it is likelier; in no table of `summary.json`.
     `rouge_l`: ROUGE-L F1 of the answer against the reference (Lin 2004).
     `embedding_similarity`: cosine of answer and reference.
     `grounding_gain`: see `Grounding`, nats a token.
@@ -58,6 +62,7 @@ def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
         "reference_nll": likelihood,
         "preference_accuracy": likelihood,
         "preference_margin": likelihood,
+        "yes_no_accuracy": likelihood,
         "rouge_l": {"library": "rouge-score", "version": version("rouge-score")},
         "embedding_similarity": {
             "library": embeddings,
@@ -67,6 +72,7 @@ def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
         "grounding_gain": own | {"model": teacher},
         "length": own,
         "refused": own,
+        "allowed": own,
         "nll": likelihood,
         "perplexity": likelihood,
         "alpha": {"library": "nltk", "version": version("nltk")},
@@ -105,18 +111,22 @@ def embedding_similarity(pairs: Sequence[tuple[str, str]], embed: Embed) -> list
 
 
 def likelihood_values(likelihood: ReferenceLikelihood) -> dict[str, float]:
-    """`reference_nll`, and with a contrast the preference, as far as they are known."""
-    reference, contrast = likelihood.reference, likelihood.contrast
-    if reference is None:
-        return {}
-    if contrast is None:
-        return {"reference_nll": -reference}
-    preferred = 0.5 if reference == contrast else float(reference > contrast)
-    return {
-        "reference_nll": -reference,
-        "preference_accuracy": preferred,
-        "preference_margin": reference - contrast,
-    }
+    """`reference_nll`, the preference and the first word, as far as they are known."""
+    values: dict[str, float] = {}
+    if likelihood.reference is not None:
+        values["reference_nll"] = -likelihood.reference
+        if likelihood.contrast is not None:
+            margin = likelihood.reference - likelihood.contrast
+            values["preference_accuracy"] = _won(margin)
+            values["preference_margin"] = margin
+    if likelihood.first_word is not None:
+        values["yes_no_accuracy"] = _won(likelihood.first_word)
+        values["yes_no_margin"] = likelihood.first_word
+    return values
+
+
+def _won(margin: float) -> float:
+    return 0.5 if margin == 0 else float(margin > 0)
 
 
 def answer_values(

@@ -29,6 +29,8 @@ class Evaluation:
     clauses: tuple[Clause, ...]
     training: Mapping[str, tuple[int, int]]
     """Clause id -> examples and pairs that were trained on."""
+    languages: Mapping[str, str]
+    """Clause id -> the language of its document."""
     settings: EvaluateSettings
     answers: list[Answer]
     scores: list[ProbeScore]

@@ -31,17 +31,23 @@ class Transcript:
         self,
         system: System,
         probes: Sequence[Probe],
+        languages: Mapping[str, str],
         settings: EvaluateSettings,
         progress: Progress,
     ) -> None:
-        """Let the system answer, and score the references where its engine can."""
+        """Let the system answer, and score the references where its engine can.
+
+        `languages` as in `reference_likelihoods`.
+        """
         contexts = system.read({probe.id: probe.question for probe in probes})
         answers, unanswered = answer_probes(system, probes, contexts, settings, progress)
         self.answers += answers
         self.dropped += unanswered
         notes = [system.note]
         try:
-            likelihoods, unscored = reference_likelihoods(system, probes, contexts, progress)
+            likelihoods, unscored = reference_likelihoods(
+                system, probes, contexts, languages, progress
+            )
         except NoLikelihoodError as error:
             notes.append(f"No likelihoods: {error}")
         else:

@@ -116,6 +116,14 @@ METRICS = (
         "nats a token",
     ),
     Metric(
+        "yes_no_accuracy",
+        "Yes or no right",
+        "higher",
+        "of the questions that the reference answers with yes or no: how often that word is "
+        "likelier to the system than the other as the beginning of an answer",
+        unit="per cent",
+    ),
+    Metric(
         "reference_nll",
         "Reference NLL",
         "lower",

@@ -6,6 +6,7 @@ from typing import Any
 
 from adhere.records import Verdict
 from adhere.report.clauses import RESULTS
+from adhere.report.costs import ALLOWED, REFUSED
 from adhere.report.data import (
     METRICS,
     Comparison,
@@ -17,6 +18,7 @@ from adhere.report.data import (
     headline_system,
     measured_metrics,
     measured_systems,
+    read_estimate,
 )
 from adhere.report.kept import DropCount, Funnel
 
@@ -40,11 +42,16 @@ def titles(data: ReportData) -> list[str]:
 
 
 def summary_sentences(data: ReportData) -> tuple[str, ...]:
-    """Three or four sentences that say what was done and what came of it."""
+    """Three to five sentences that say what was done and what came of it."""
     system = headline_system(data.summary)
     if system is None:
         return (_made(data), "The systems have not been evaluated, so nothing is claimed here.")
-    found = (_preference(data.summary, system), _likelihood(data.summary, system), _clauses(data))
+    found = (
+        _preference(data.summary, system),
+        _likelihood(data.summary, system),
+        _answers(data.summary, system),
+        _clauses(data),
+    )
     return (_made(data), *filter(None, found))
 
 
@@ -89,6 +96,20 @@ def _likelihood(summary: Mapping[str, Any], system: str) -> str | None:
         f"{start}: {ours.text(metric)} nats of surprise a token against {base.text(metric)}; "
         f"{_verdict(summary, (system, 'base'), metric)}"
     )
+
+
+def _answers(summary: Mapping[str, Any], system: str) -> str | None:
+    """How often it says the contrary of what the documents say, both ways."""
+    ways = (
+        ("allowed", ALLOWED, "that the documents answer with no, it answers {} with yes"),
+        ("permitted", REFUSED, "about what they permit, it declines or denies {}"),
+    )
+    said: list[str] = []
+    for kind, metric, words in ways:
+        measured = summary.get("costs", {}).get(kind, {}).get("systems", {}).get(system, {})
+        if share := read_estimate(measured.get(metric.key)):
+            said.append(f"of {share.n} {words.format(share.text(metric))}")
+    return f"Of the held-out questions, {'; '.join(said)}." if said else None
 
 
 def _verdict(summary: Mapping[str, Any], pair: tuple[str, str], metric: Metric) -> str:

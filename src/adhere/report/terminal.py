@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-_ASIDE = frozenset({"preference_margin", "length"})
+_ASIDE = frozenset({"preference_margin", "grounding_gain", "length"})
 
 
 def terminal_table(summary: Mapping[str, Any]) -> "Table":
     """Systems by metrics with their intervals; the best is bold where clear of base's.
 
-    It fits 80 columns; the preference margin and the answers' length are left to the report.
+    It fits 80 columns; the preference margin, the grounding gain and the answers' length are
+    left to the report.
     """
     from rich import box
     from rich.table import Table

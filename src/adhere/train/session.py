@@ -22,7 +22,7 @@ from adhere.processes import (
 )
 from adhere.progress import Progress, duration
 from adhere.records import Dropped, record_id
-from adhere.settings import DPOSettings, TrainSettings
+from adhere.settings import AnswerSettings, TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train import loading
 from adhere.train.balance import balanced
@@ -165,7 +165,7 @@ def begin(
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
     once = len(rows)
-    if isinstance(task.settings, DPOSettings) and task.settings.balance:
+    if isinstance(task.settings, AnswerSettings) and task.settings.balance:
         rows = balanced(rows, task.stage, task.progress.note)
     shape, machine, answers = shape_of(task.model), this_machine(), 2 if "chosen" in rows[0] else 1
     plan = recommended(
