@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adhere.clauses import candidates
 from adhere.errors import InputError
 from adhere.ingest import ingest, split
 from adhere.progress import NoProgress
@@ -115,6 +116,21 @@ def test_short_sections_share_a_passage_and_keep_their_headings() -> None:
         "Charter\n\nArticle 1\n\nEveryone is free.\n\nArticle 2\n\nNobody is a slave."
     )
     assert passages[1].text.startswith("Article 3\n\nEveryone may speak")
+
+
+def test_each_sentence_of_a_shared_passage_has_its_own_headings() -> None:
+    long = "Everyone may speak, and write, and be silent, as they see fit. " * 5
+    document, _, passages = passages_of(ARTICLES.format(long=long))
+    slave = document.text.index("Nobody is a slave.")
+    shared = passages[0]
+    assert shared.path(slave, slave + 6) == ("Charter", "Article 2")
+    assert shared.path(shared.start, shared.end) == ("Charter",)
+    assert passages[1].path(passages[1].start, passages[1].end) == ("Charter", "Article 3")
+    assert shared.body == "Everyone is free. Nobody is a slave."
+    assert [sentence.text for sentence in candidates(shared, "en")] == [
+        "Everyone is free.",
+        "Nobody is a slave.",
+    ]
 
 
 def test_long_sections_are_cut_evenly_between_paragraphs() -> None:

@@ -31,6 +31,7 @@ METRICS = {
     "reference_nll",
     "preference_accuracy",
     "preference_margin",
+    "yes_no_accuracy",
     "rouge_l",
     "embedding_similarity",
     "grounding_gain",

@@ -129,7 +129,7 @@ def candidates(passage: Passage, language: str) -> list[Sentence]:
     """The sentences of a passage, without headings; a list item carries its introduction."""
     found: list[Sentence] = []
     introduction = ""
-    headings = {heading.strip() for heading in passage.headings}
+    headings = {title.strip() for title in passage.titles}
     for start, end in sentence_spans(passage.text, language):
         raw = passage.text[start:end]
         text = re.sub(r"^[-*•]\s+", "", raw)
@@ -286,7 +286,8 @@ def _rest(passage: Passage, said: Sequence[Clause]) -> str:
     for clause in sorted(said, key=lambda clause: -clause.start):
         text = text[: clause.start - passage.start] + text[clause.end - passage.start :]
     lines = [line.strip() for line in text.split("\n")]
-    return " ".join(line for line in lines if line and line not in passage.headings)
+    titles = passage.titles
+    return " ".join(line for line in lines if line and line not in titles)
 
 
 def _shown_before(value: str, examples: str) -> bool:

@@ -75,7 +75,7 @@ def clauses_of(run: Path) -> list[Unit]:
             id=clause.id,
             text=clause.statement,
             document=records.documents[clause.document].name,
-            headings=records.passages[clause.passage].headings,
+            headings=records.passages[clause.passage].path(clause.start, clause.end),
             result=records.results.get(clause.id, {}).get("result"),
         )
         for clause in sorted(records.clauses.values(), key=place)
@@ -91,7 +91,7 @@ def sentences_of(path: Path) -> list[Unit]:
             id=record_id(sentence.text),
             text=sentence.text,
             document=of[passage.document].name,
-            headings=passage.headings,
+            headings=passage.path(sentence.start, sentence.end),
         )
         for passage in passages
         for sentence in candidates(passage, of[passage.document].language)

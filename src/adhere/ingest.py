@@ -7,7 +7,7 @@ nor very long. Together they hold every word of the document, once and in order.
 import difflib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import accumulate, pairwise
@@ -16,7 +16,7 @@ from pathlib import Path
 from adhere.errors import InputError
 from adhere.progress import Progress
 from adhere.readers import FORMATS, Reading, read_file
-from adhere.records import Document, Passage, distinct, record_id
+from adhere.records import Document, Passage, distinct, record_id, shared_path
 from adhere.settings import IngestSettings
 from adhere.text import detect_language, sentence_spans, text_size
 
@@ -150,6 +150,7 @@ def split(document: Document, reading: Reading, size: int) -> list[Passage]:
             end=end,
             headings=_path(sections, start, end),
             page=_page(reading, start),
+            sections=_several(sections, start, end),
         )
         for start, end in spans
     )
@@ -265,14 +266,17 @@ def _path(sections: Sequence[_Section], start: int, end: int) -> tuple[str, ...]
     """The heading path that all text of a passage shares."""
     touched = [part for part in sections if part.start < end and start < part.end]
     paths = [part.path for part in touched if part.size] or [touched[-1].path]
-    return tuple(_common(paths))
+    return shared_path(paths)
 
 
-def _common(paths: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    for titles in zip(*paths, strict=False):
-        if len(set(titles)) > 1:
-            return
-        yield titles[0]
+def _several(
+    sections: Sequence[_Section], start: int, end: int
+) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """`Passage.sections`: none where the passage lies in one section."""
+    touched = [part for part in sections if part.start < end and start < part.end]
+    if len(touched) < 2:
+        return ()
+    return tuple((max(part.start - start, 0), part.path) for part in touched)
 
 
 def _page(reading: Reading, start: int) -> int | None:

@@ -7,8 +7,9 @@ machine. An impossible record cannot be built: `__post_init__` raises ValueError
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Literal, TypeVar
 
 Polarity = Literal["required", "forbidden", "permitted", "aspired to"]
@@ -60,6 +61,12 @@ class Document:
     """What the reader had to do to read it, in words (recovered encoding, skipped parts)."""
 
 
+def shared_path(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The headings that all of the paths begin with."""
+    levels = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
+    return tuple(titles[0] for titles in levels)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
     """A stretch of one document: `document.text[start:end] == text`."""
@@ -70,17 +77,31 @@ class Passage:
     start: int
     end: int
     headings: tuple[str, ...] = ()
+    """That all of it stands under."""
     page: int | None = None
+    sections: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """Where it holds several: the start of each, in the passage, and all headings over it."""
 
     def __post_init__(self) -> None:
         _refuse(self.end - self.start != len(self.text), "passage: offsets and text disagree")
         _refuse(not self.text.strip(), "passage: no text")
 
+    def path(self, start: int, end: int) -> tuple[str, ...]:
+        """The headings over all of the document's `start:end`, which lies in the passage."""
+        begun = sum(self.start + begin <= start for begin, _ in self.sections)
+        touched = [path for begin, path in self.sections if self.start + begin < end]
+        return shared_path(touched[max(begun - 1, 0) :]) if touched else self.headings
+
+    @property
+    def titles(self) -> set[str]:
+        """All headings over any part of it."""
+        return {title for _, path in self.sections for title in path} | set(self.headings)
+
     @property
     def body(self) -> str:
         """The text on one line and without its headings, as prompts want it."""
-        lines = self.text.split("\n")
-        return " ".join(line for line in lines if line.strip() and line not in self.headings)
+        lines, titles = self.text.split("\n"), self.titles
+        return " ".join(line for line in lines if line.strip() and line not in titles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,7 @@ def _row(
                 "id": clause.id,
                 "stands": stands,
                 "document": document.name,
-                "headings": list(passage.headings),
+                "headings": list(passage.path(clause.start, clause.end)),
                 "page": passage.page,
                 "start": clause.start,
                 "end": clause.end,

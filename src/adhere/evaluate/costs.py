@@ -1,4 +1,4 @@
-"""What must be read beside the gains: the permitted denied, the forbidden allowed, ability lost."""
+"""What must be read beside the gains: what is denied, what is allowed, and ability lost."""
 
 import math
 from collections.abc import Container, Mapping, Sequence

@@ -44,7 +44,10 @@ class Table:
         rates: frozenset[str],
         cluster_of: Mapping[str, str],
     ) -> "Table":
-        """`cluster_of`: each unit -> what it belongs with and depends on."""
+        """`cluster_of`: each unit -> what it belongs with and depends on.
+
+        Of the values, those of the `metrics` are taken.
+        """
         place = {unit: row for row, unit in enumerate(cluster_of)}
         found = {
             (system, metric): np.full(len(place), np.nan)
@@ -52,8 +55,8 @@ class Table:
             for metric in metrics
         }
         for system, unit, measured in values:
-            for metric, value in measured.items():
-                found[system, metric][place[unit]] = value
+            for metric in measured.keys() & metrics:
+                found[system, metric][place[unit]] = measured[metric]
         return cls(
             systems=systems,
             metrics=metrics,

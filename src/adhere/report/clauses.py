@@ -61,6 +61,7 @@ class ClauseRow:
     headings: tuple[str, ...]
     page: int | None
     quote: str
+    """Of the document; "" where the statement is the same words."""
     examples: tuple[Example, ...]
     pairs: tuple[PreferencePair, ...]
     probes: tuple[ProbeView, ...]
@@ -133,13 +134,14 @@ def _clause_row(
     reasons: Counter[str],
 ) -> ClauseRow:
     result = found.get("result", "untested")
+    quote = document.text[clause.start : clause.end].strip() if document else ""
     return ClauseRow(
         number=number,
         clause=clause,
         document=document.name if document else clause.document,
-        headings=passage.headings if passage else (),
+        headings=passage.path(clause.start, clause.end) if passage else (),
         page=passage.page if passage else None,
-        quote=document.text[clause.start : clause.end].strip() if document else "",
+        quote="" if quote == clause.statement else quote,
         examples=rows[0],
         pairs=rows[1],
         probes=probes,

@@ -251,7 +251,7 @@ def place(
         document=document_id,
         name=document.name,
         passage=passage.id if passage else None,
-        headings=passage.headings if passage else (),
+        headings=passage.path(start, end) if passage else (),
         page=passage.page if passage else None,
         start=start,
         end=end,

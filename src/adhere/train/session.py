@@ -165,7 +165,8 @@ def begin(
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
     once = len(rows)
-    if isinstance(task.settings, AnswerSettings) and task.settings.balance:
+    answered = "prompt" in rows[0]  # document-lm, with the settings of [sft], reads windows of text
+    if answered and isinstance(task.settings, AnswerSettings) and task.settings.balance:
         rows = balanced(rows, task.stage, task.progress.note)
     shape, machine, answers = shape_of(task.model), this_machine(), 2 if "chosen" in rows[0] else 1
     plan = recommended(
