@@ -73,7 +73,11 @@ def test_each_document_has_its_licence() -> None:
 
 
 def test_what_alignment_cost_is_said_and_what_was_not_measured() -> None:
-    card = written(summary(costs=costs())).split("## What it denies, allows and forgets")[1].split("## Files")[0]
+    card = (
+        written(summary(costs=costs()))
+        .split("## What it denies, allows and forgets")[1]
+        .split("## Files")[0]
+    )
     assert "| measure | base | sft+dpo | difference |" in card
     safe, general = (line for line in card.splitlines() if "↓" in line)
     assert safe.endswith("↓ | 2\u00a0% [0, 4] | 10\u00a0% [6, 14] | 8\u00a0% [3, 13] |")

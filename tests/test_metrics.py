@@ -15,7 +15,7 @@ from adhere.evaluate.metrics import (
 from adhere.evaluate.systems import System
 from adhere.grounding import Grounded, Grounding
 from adhere.progress import NoProgress
-from adhere.records import Answer
+from adhere.records import Answer, Score
 from adhere.text import words
 
 
@@ -106,6 +106,25 @@ def test_reference_and_contrast_are_scored_in_the_chat_form_after_the_context():
     assert {(r.prefix, r.prompt) for r in engine.scored if r.answer == "say so"} == {
         ("Always say so.\n\n", "Late?")
     }
+
+
+class Syllables(FakeEngine):
+    """Every character is a token, and all are equally likely."""
+
+    def score(self, requests):
+        for request in requests:
+            yield Score(id=request.id, logprob=-len(request.answer), tokens=len(request.answer))
+
+
+def test_yes_and_no_are_compared_as_wholes():
+    found, _ = reference_likelihoods(
+        System(name="base", engine=Syllables("student")),
+        [probe("p", "c", "いいですか。", "はい、いいです。")],
+        {},
+        {"c": "ja"},
+        NoProgress(),
+    )
+    assert likelihood_values(found["p"])["yes_no_margin"] == 1  # はい has one less than いいえ
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from adhere.evaluate.systems import System
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
-from adhere.records import Dropped, Probe, ScoreRequest
+from adhere.records import Dropped, Probe, Score, ScoreRequest
 from adhere.text import first_word
+
+_SEATS = ("reference", "contrast", "its first word", "the other word")
+"""What is scored of a probe: its texts, and the yes or no that its reference begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,41 +38,36 @@ def reference_likelihoods(
     """
     wanted: dict[tuple[str, str], ScoreRequest] = {}
     for probe in probes:
-        said, other = first_word(probe.reference, languages[probe.clause]) or (None, None)
-        texts = {
-            "reference": probe.reference,
-            "contrast": probe.contrast,
-            "its first word": said,
-            "the other word": other,
-        }
-        for seat, text in texts.items():
+        words = first_word(probe.reference, languages[probe.clause]) or (None, None)
+        texts = (probe.reference, probe.contrast, *words)
+        for seat, text in zip(_SEATS, texts, strict=True):
             if text is not None:
                 context = contexts.get(probe.id, "")
                 wanted[probe.id, seat] = score_request(context, probe.question, text, chat=True)
     scores = score_all(system.engine, list(wanted.values()), f"{system.name}: references", progress)
-    means: dict[tuple[str, str], float] = {}
+    found: dict[tuple[str, str], Score] = {}
     dropped: list[Dropped] = []
     for (probe_id, seat), request in wanted.items():
         score = scores[request.id]
         if score.error is None:
-            means[probe_id, seat] = score.mean
+            found[probe_id, seat] = score
         else:
             detail = f"{system.name}, {seat}: {score.error}"
             dropped.append(
                 Dropped(record_id=probe_id, stage="evaluate", reason="no score", detail=detail)
             )
     likelihoods = {
-        probe.id: ReferenceLikelihood(
-            reference=means.get((probe.id, "reference")),
-            contrast=means.get((probe.id, "contrast")),
-            first_word=_less(
-                means.get((probe.id, "its first word")), means.get((probe.id, "the other word"))
-            ),
-        )
-        for probe in probes
+        probe.id: _likelihood(*(found.get((probe.id, seat)) for seat in _SEATS)) for probe in probes
     }
     return likelihoods, dropped
 
 
-def _less(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _likelihood(
+    reference: Score | None, contrast: Score | None, own: Score | None, other: Score | None
+) -> ReferenceLikelihood:
+    # The words are wholes, of unlike numbers of tokens in some languages: no mean a token.
+    return ReferenceLikelihood(
+        reference=reference.mean if reference else None,
+        contrast=contrast.mean if contrast else None,
+        first_word=own.logprob - other.logprob if own and other else None,
+    )
