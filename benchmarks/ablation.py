@@ -70,8 +70,8 @@ RECIPES = (
     Recipe(REWRITINGS, settings={"midtrain": {"rewritings": 4}}),
     Recipe("SFT, unbalanced", system="sft", settings=AS_THEY_CAME),
     Recipe("SFT + DPO, unbalanced", settings=AS_THEY_CAME),
-    Recipe("pairs unbalanced", settings={"dpo": {"balance": False}}),
-    Recipe("examples unbalanced", settings={"sft": {"balance": False}}),
+    Recipe("SFT + DPO, unbalanced pairs", settings={"dpo": {"balance": False}}),
+    Recipe("SFT + DPO, unbalanced examples", settings={"sft": {"balance": False}}),
     Recipe("without the likelihood term", settings={"dpo": {"method": "dpo"}}),
     Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
     Recipe("KTO", settings={"dpo": {"method": "kto"}}),
@@ -136,7 +136,7 @@ def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
     engine = bench.student_engine(ADAPTERS.get(recipe.system))
     probes = bench.read("curate/probes.jsonl", Probe)
     system = System(name=f"{recipe.name}, seed {seed}", engine=engine)
-    found, _ = reference_likelihoods(system, probes, {}, material(bench).spoken(), bench.progress)
+    found, _ = reference_likelihoods(system, probes, {}, material(bench).languages, bench.progress)
     engine.close()
     measured = {probe: likelihood_values(one) for probe, one in found.items()}
     aside = known.with_suffix(".partial")
@@ -189,9 +189,15 @@ def _told_apart(margins: FloatArray, probes: list[Probe]) -> float:
     """
     sides = [side(probe.reference) for probe in probes]
     yes, no = (
-        [sign * margin for margin, own in zip(margins, sides, strict=True) if own == answered]
+        [
+            sign * margin
+            for margin, own in zip(margins, sides, strict=True)
+            if own == answered and not np.isnan(margin)
+        ]
         for answered, sign in (("yes", 1), ("no", -1))
     )
+    if not yes or not no:
+        return float("nan")
     return float(mannwhitneyu(yes, no).statistic) / (len(yes) * len(no))
 
 

@@ -119,7 +119,7 @@ def costs(summaries: Sequence[Row]) -> Iterator[str]:
         ("permitted", None),
         ("twins", None),
         ("duties", None),
-        ("allowed", None),
+        ("wrong_yes", None),
         ("refusals", "safe"),
         ("refusals", "unsafe"),
         ("general", None),

@@ -45,3 +45,4 @@ def test_yes_is_told_from_no_whatever_the_leaning() -> None:
     assert told_apart(np.array([3.0, -1.0, np.nan]), probes) == 1
     assert told_apart(np.array([1.0, -3.0, np.nan]), probes) == 0
     assert told_apart(np.array([2.0, -2.0, np.nan]), probes) == 0.5
+    assert np.isnan(told_apart(np.array([2.0, np.nan, np.nan]), probes))

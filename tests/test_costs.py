@@ -13,10 +13,10 @@ from adhere.errors import InputError
 from adhere.evaluate.costs import (
     Instruction,
     Prompt,
-    allowed,
     denied,
     general,
     refusals,
+    wrong_yes,
 )
 from adhere.evaluate.extras import read_extras
 from adhere.evaluate.refusal import Labelled, exam, examined, refuses
@@ -154,10 +154,10 @@ def test_yes_is_read_in_the_documents_language() -> None:
     german = evaluation(said, probes=probes, language="de")
     assert "are English" in denied(german)["permitted"].row["absent"]
     assert "says yes" in denied(german)["twins"].row["absent"]
-    assert allowed(german).row["systems"]["base"]["allowed"]["value"] == 1
+    assert wrong_yes(german).row["systems"]["base"]["wrong_yes"]["value"] == 1
     english = evaluation(said, probes=probes)
     assert "says yes" in denied(english)["permitted"].row["absent"]
-    assert "says no" in allowed(english).row["absent"]
+    assert "says no" in wrong_yes(english).row["absent"]
 
 
 def test_what_is_answered_with_no_must_not_be_answered_with_yes() -> None:
@@ -165,8 +165,8 @@ def test_what_is_answered_with_no_must_not_be_answered_with_yes() -> None:
         "base": {"p1": "Yes.", "p4": "It depends on the weather."},
         "sft+dpo": {"p1": "No.", "p4": "Yes, you may burn it."},
     }
-    row = allowed(evaluation(said)).row
-    shares = {name: cells["allowed"]["value"] for name, cells in row["systems"].items()}
+    row = wrong_yes(evaluation(said)).row
+    shares = {name: cells["wrong_yes"]["value"] for name, cells in row["systems"].items()}
     assert shares == {"base": 0, "sft+dpo": 1}
     json.dumps(row, allow_nan=False)
 
@@ -174,7 +174,7 @@ def test_what_is_answered_with_no_must_not_be_answered_with_yes() -> None:
 def test_what_cannot_be_measured_is_said() -> None:
     none = denied(evaluation({"base": {}}, probes=PROBES[3:4]))
     assert all("no probe of these clauses" in cost.row["absent"] for cost in none.values())
-    assert "says no" in allowed(evaluation({"base": {}}, probes=PROBES[:1])).row["absent"]
+    assert "says no" in wrong_yes(evaluation({"base": {}}, probes=PROBES[:1])).row["absent"]
     assert "--refusals FILE" in refusals([], [], SETTINGS, NoProgress()).row["absent"]
 
 
@@ -266,7 +266,7 @@ def test_the_command_writes_what_it_cost(run: Path, tmp_path: Path) -> None:
     assert said.code == 0, said.err
     summary = json.loads((run / "evaluate/summary.json").read_text(encoding="utf-8"))
     costs = summary["costs"]
-    asked = {"permitted", "twins", "duties", "allowed", "refusals", "general"}
+    asked = {"permitted", "twins", "duties", "wrong_yes", "refusals", "general"}
     assert set(costs) == asked | {"detector"}
     assert set(costs["refusals"]["safe"]["systems"]) == {"base", "sft+dpo"}
     assert costs["general"]["systems"]["base"]["perplexity"]["n"] == 1

@@ -83,7 +83,7 @@ def run(reply=judged, systems=None, teacher=None, judges=(), **changes) -> Evalu
         "clauses": CLAUSES,
         "passages": PASSAGES,
         "training": TRAINING,
-        "languages": {clause.document: "en" for clause in CLAUSES},
+        "languages": {clause.id: "en" for clause in CLAUSES},
     }
     return evaluate(
         Material(**{**given, **changes}),
@@ -272,7 +272,7 @@ def test_each_clause_has_a_row_and_a_result(summary):
     assert (row["examples"], row["pairs"], row["probes"], row["result"]) == (3, 6, 2, "learned")
     assert row["evidence"] == (
         "sft+dpo finds the reference 2.50 nats a token likelier than base (over 2 probes), "
-        "and takes its side on 1 of 1 (base: 0.5)."
+        "and is right on 1 of 1 (base: 0.5)."
     )
     assert (rows["unprobed"]["result"], rows["unprobed"]["examples"]) == ("untested", 0)
     assert {"document", "statement", "polarity", "stance"} <= set(row)
@@ -420,12 +420,12 @@ def sided(*pairs: tuple[float, float]) -> list[dict[str, float]]:
 def test_who_would_say_the_other_word_follows_nothing(after, result):
     before = sided((1, 1), (1, 1))
     assert clause_result(before, after) == result
-    assert "takes its side on" in clause_evidence(before, after, "base", "sft+dpo")
+    assert "is right on" in clause_evidence(before, after, "base", "sft+dpo")
 
 
 def test_evidence_without_a_contrast_or_a_probe():
     assert clause_evidence(nll(1), nll(3), "base", "dpo") == (
         "dpo finds the reference 2.00 nats a token less likely than base "
-        "(over 1 probe, none with a contrast)."
+        "(over 1 probe, none with a side to take)."
     )
     assert clause_evidence([], [], "base", "dpo") == "No held-out probe of this clause was scored."

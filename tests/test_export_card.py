@@ -75,7 +75,7 @@ def test_each_document_has_its_licence() -> None:
 def test_what_alignment_cost_is_said_and_what_was_not_measured() -> None:
     card = (
         written(summary(costs=costs()))
-        .split("## What it denies, allows and forgets")[1]
+        .split("## What went wrong beside the gains")[1]
         .split("## Files")[0]
     )
     assert "| measure | base | sft+dpo | difference |" in card
@@ -95,9 +95,9 @@ def test_what_looked_wrong_in_training_is_a_limit() -> None:
 def test_costs_that_nobody_measured_are_not_passed_over() -> None:
     """Of another system than the fully aligned one there are none."""
     for card in (written(summary()), written(summary(costs=costs()), system="sft")):
-        part = card.split("## What it denies, allows and forgets")[1].split("## Files")[0]
+        part = card.split("## What went wrong beside the gains")[1].split("## Files")[0]
         assert part.strip() == (
-            "Not measured: neither over-refusal nor general ability of this system."
+            "Not measured: neither wrong answers of yes and no nor general ability of this system."
         )
 
 

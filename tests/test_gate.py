@@ -1,6 +1,7 @@
 """The gate: each rule passes, fails or cannot tell, and what cannot be told is said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -134,11 +135,11 @@ def test_over_refusal_where_it_was_measured(rate: float, half: float, outcome: s
 @pytest.mark.parametrize(("rate", "outcome"), [(0.05, "pass"), (0.5, "fail")])
 def test_what_the_documents_answer_with_no(rate: float, outcome: str) -> None:
     found = summary(reference_nll=1.0)
-    assert ruled("under-refusal", found).outcome == "not asked"
-    measured = {"systems": {"sft+dpo": {"allowed": cell(rate, 0.01)}}, "differences": []}
-    found["costs"] = {"allowed": measured}
-    assert ruled("under-refusal", found).outcome == outcome
-    assert "say yes where the documents say no" in ruled("under-refusal", found).reason
+    assert ruled("wrong yes", found).outcome == "not asked"
+    measured = {"systems": {"sft+dpo": {"wrong_yes": cell(rate, 0.01)}}, "differences": []}
+    found["costs"] = {"wrong_yes": measured}
+    assert ruled("wrong yes", found).outcome == outcome
+    assert "say yes where the documents say no" in ruled("wrong yes", found).reason
 
 
 @pytest.mark.parametrize(("most", "outcome"), [(None, "not asked"), (1, "fail"), (2, "pass")])
@@ -232,6 +233,16 @@ def test_a_run_is_no_worse_than_itself(tmp_path: Path) -> None:
         "against: preference_accuracy": "pass",
         "against: clauses": "pass",
     }
+
+
+def test_a_run_that_turned_to_yes_is_worse(tmp_path: Path) -> None:
+    runs: list[Evidence] = []
+    for name, right in (("old", 1.0), ("new", 0.0)):
+        found = read_evidence(written(tmp_path / name, losses()))
+        values = {key: {**own, "yes_no_accuracy": right} for key, own in found.values.items()}
+        runs.append(replace(found, values=values))
+    checks = outcomes(compare(runs[0], runs[1], GateSettings()))
+    assert checks["against: yes_no_accuracy"] == "fail"
 
 
 def test_one_clause_that_got_worse_is_named_and_the_others_are_not(tmp_path: Path) -> None:

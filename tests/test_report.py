@@ -648,6 +648,29 @@ def test_sentences_follow_the_numbers(ours: list[float], base: list[float]) -> N
     assert (best_system(summary, ACCURACY) == "sft") == (ours[0] > base[1])
 
 
+def test_wrong_answers_of_yes_and_no_are_in_the_summary_beside_bases() -> None:
+    summary = accuracies((0.7, 0.9), (0.3, 0.5))
+
+    def measured(metric: str, ours: float) -> dict[str, Any]:
+        cells = {"base": 0.0, "sft": ours}
+        return {
+            "systems": {
+                name: {metric: {"value": value, "low": 0.0, "high": 1.0, "n": 16}}
+                for name, value in cells.items()
+            },
+            "differences": [],
+        }
+
+    before = " ".join(summary_sentences(replace(EMPTY, summary=summary)))
+    assert "By its answers" not in before  # as in an evaluation of an earlier version
+    summary["costs"] = {"wrong_yes": measured("wrong_yes", 1.0), "permitted": {"absent": "None."}}
+    text = " ".join(summary_sentences(replace(EMPTY, summary=summary))).replace("\xa0", " ")
+    assert (
+        "By its answers, of 16 questions that the documents answer with no, it answers 100 % "
+        "(0 to 100), base 0 % (0 to 100), with yes." in text
+    )
+
+
 @given(SHARES, SHARES, SHARES)
 def test_versus_is_antisymmetric(a: float, b: float, c: float) -> None:
     low, middle, high = sorted((a, b, c))

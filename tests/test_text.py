@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.text import YES_NO, detect_language, printable, says_yes, sentence_spans, text_size
+from adhere.text import (
+    YES_NO,
+    detect_language,
+    first_word,
+    printable,
+    says_no,
+    says_yes,
+    sentence_spans,
+    text_size,
+)
 
 PROSE = st.text(
     alphabet=st.one_of(
@@ -98,7 +107,16 @@ def test_an_answer_says_yes_by_its_first_word_in_its_own_language(language: str)
     for after in (",", "،", "，", ".", " –", ""):
         assert says_yes(f" {yes.lower()}{after}", language)
         assert not says_yes(f"{no}{after}", language)
+        assert says_no(f"{no}{after}", language)
+        assert first_word(f"{no}{after}", language) == (no, yes)
     assert not says_yes(f"{no}, {yes}", language)
+
+
+def test_no_one_is_not_an_answer_of_no() -> None:
+    assert not says_no("No one may be held in slavery.", "en")
+    assert first_word("No one may be held in slavery.", "en") is None
+    assert first_word("Nobody may.", "en") is None
+    assert first_word("No.", "en") == ("No", "Yes")
 
 
 def test_a_word_that_only_begins_like_yes_does_not_say_it() -> None:

@@ -345,13 +345,23 @@ def test_rows_that_are_too_long_are_dropped_aloud(model: Path, tmp_path: Path) -
 
 
 def test_pairs_of_the_rarer_side_are_trained_on_again(model: Path, tmp_path: Path) -> None:
-    yes = [replace(x, chosen=x.rejected, rejected=x.chosen) for x in PAIRS[6:8]]
+    no = [replace(x, chosen="no, ask first", rejected="yes, take it") for x in PAIRS[:6]]
+    yes = [replace(x, chosen="yes, take it", rejected="no, ask first") for x in PAIRS[6:8]]
     for balance, steps in ((True, 3), (False, 2)):  # of 6 + 2 * 3 pairs and of 8, by fours
         settings = DPO.model_copy(update={"balance": balance, "epochs": 1})
         folder, progress = tmp_path / str(balance), Recorder()
-        result = train_dpo([*PAIRS[:6], *yes], [], model, None, settings, folder, progress)
+        result = train_dpo([*no, *yes], [], model, None, settings, folder, progress)
         assert (result.rows, result.steps) == (8, steps)
         assert any("of the fewer, 4 are taken again" in note for note in progress.notes) == balance
+
+
+def test_examples_of_the_rarer_side_are_trained_on_again(model: Path, tmp_path: Path) -> None:
+    no = [replace(x, answer="no, ask first") for x in EXAMPLES[:6]]
+    yes = [replace(x, answer="yes, take it") for x in EXAMPLES[6:8]]
+    settings, progress = SFT.model_copy(update={"epochs": 1}), Recorder()
+    result = train_sft([*no, *yes], [], model, None, settings, tmp_path, progress)
+    assert (result.rows, result.steps) == (8, 3)  # 12 rows, by fours
+    assert any("of the fewer, 4 are taken again" in note for note in progress.notes)
 
 
 class Letters:

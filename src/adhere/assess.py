@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adhere.bench import ADAPTERS, Bench
 from adhere.evaluate import Evaluation, Material, evaluate
-from adhere.evaluate.costs import allowed, denied, general, refusals
+from adhere.evaluate.costs import denied, general, refusals, wrong_yes
 from adhere.evaluate.extras import Extras, read_extras
 from adhere.evaluate.harness import harness
 from adhere.evaluate.matches import Panel, aligned
@@ -90,6 +90,7 @@ def material(bench: Bench) -> Material:
     pairs = bench.read("curate/pairs.jsonl", PreferencePair)
     clauses = bench.read("clauses/clauses.jsonl", Clause)
     documents = bench.read("ingest/documents.jsonl", Document)
+    language = {document.id: document.language for document in documents}
     taught, preferred = (Counter(row.clause for row in rows) for rows in (examples, pairs))
     return Material(
         probes=bench.read("curate/probes.jsonl", Probe),
@@ -97,7 +98,7 @@ def material(bench: Bench) -> Material:
         clauses=clauses,
         passages=bench.read("ingest/passages.jsonl", Passage),
         training={clause.id: (taught[clause.id], preferred[clause.id]) for clause in clauses},
-        languages={document.id: document.language for document in documents},
+        languages={clause.id: language[clause.document] for clause in clauses},
     )
 
 
@@ -110,7 +111,7 @@ def _costs(
     systems = [system for system in compared.systems if system.name in pair]
     found = {
         **denied(evaluation),
-        "allowed": allowed(evaluation),
+        "wrong_yes": wrong_yes(evaluation),
         "refusals": refusals(systems, extras.prompts, settings, progress),
         "general": general(systems, extras.instructions, progress),
     }

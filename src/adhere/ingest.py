@@ -272,8 +272,8 @@ def _path(sections: Sequence[_Section], start: int, end: int) -> tuple[str, ...]
 def _several(
     sections: Sequence[_Section], start: int, end: int
 ) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """`Passage.sections`: none where the passage lies in one section."""
-    touched = [part for part in sections if part.start < end and start < part.end]
+    """`Passage.sections`: those with a text of their own; none where there is only one."""
+    touched = [part for part in sections if part.size and part.start < end and start < part.end]
     if len(touched) < 2:
         return ()
     return tuple((max(part.start - start, 0), part.path) for part in touched)

@@ -179,14 +179,15 @@ class AnswerSettings(TrainSettings):
     """Training on answers to questions."""
 
     balance: bool = True
-    """Take rows of the rarer side, yes or no, again until both are as many (docs/training.md)."""
+    """Take rows of the rarer side, yes or no, again until both are as many (docs/training.md);
+    general instructions that begin with either count too."""
 
 
 class SFTSettings(AnswerSettings):
     """Supervised fine-tuning on the examples."""
 
     general_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of general instructions among the rows, against forgetting."""
+    """Share of general instructions among the rows, before balance, against forgetting."""
     general: str | None = None
     """JSONL file of them, rows {"question", "answer"}; without, the student's own answers."""
 
@@ -249,19 +250,23 @@ class GateSettings(_Settings):
     """Least share of the tested clauses that must be followed; 0 asks for none."""
     forbidden_failed: Annotated[int, Field(ge=0)] = 0
     """Most clauses of what is forbidden that may be found not learned."""
-    better: tuple[Literal["reference_nll", "preference_accuracy"], ...] = ("reference_nll",)
+    better: tuple[Literal["reference_nll", "preference_accuracy", "yes_no_accuracy"], ...] = (
+        "reference_nll",
+    )
     """Metrics on which the aligned model's interval must be clear of base's."""
     over_refusal: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Most over-refusal of the aligned model, where it was measured."""
-    under_refusal: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Most questions that the documents answer with no that the aligned model answers with yes."""
+    wrong_yes: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Largest share of the questions that the documents answer with no that the aligned model may
+    answer with yes."""
     untested: Annotated[int | None, Field(ge=0)] = None
     """Most clauses without a scored probe; without a limit their number is only said."""
     margin: Annotated[float, Field(gt=0)] = 0.1
     """Against an older run: how much less likely the references may be, in nats a token."""
     preference_margin: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Against an older run: by how much the preference accuracy may be lower. With a few dozen
-    probes not even a model's comparison with itself could show much less."""
+    """Against an older run: by how much the preference accuracy may be lower, and that of the
+    yes or no. With a few dozen probes not even a model's comparison with itself could show much
+    less."""
     cannot_tell: Literal["say", "fail"] = "say"
     """Whether what cannot be told only is said, or closes the gate."""
 

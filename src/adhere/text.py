@@ -70,8 +70,9 @@ def side(answer: str) -> Literal["yes", "no"] | None:
 
 
 def _begins_with(word: str, answer: str) -> bool:
+    """And says no more by it: "No one may ..." is no answer of no."""
     opening, word = answer.lstrip().casefold(), word.casefold()
-    return opening.startswith(word) and not opening[len(word) : len(word) + 1].isalpha()
+    return opening.startswith(word) and not re.match(r" ?\w", opening[len(word) :])
 
 
 def sentence_spans(text: str, language: str = "en") -> list[tuple[int, int]]:

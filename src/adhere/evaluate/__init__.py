@@ -44,7 +44,7 @@ class Material:
     training: Mapping[str, tuple[int, int]]
     """Clause id -> (examples, pairs) trained on."""
     languages: Mapping[str, str]
-    """Document id -> its language."""
+    """Clause id -> the language of its document."""
 
     def sources(self) -> dict[str, str]:
         """Clause id -> text of its passage; InputError where a probe's clause has none."""
@@ -57,10 +57,6 @@ class Material:
                     "not among those of this run; run the stages again from `clauses` on."
                 )
         return {clause: text[place] for clause, place in passage.items() if place in text}
-
-    def spoken(self) -> dict[str, str]:
-        """Clause id -> the language of its document."""
-        return {clause.id: self.languages[clause.document] for clause in self.clauses}
 
     def statements(self) -> dict[str, str]:
         """Clause id -> what exactly is valued."""
@@ -94,7 +90,7 @@ def evaluate(
     grounding = Grounding(teacher, progress)
     said = Transcript()
     for system in systems:
-        said.ask(system, probes, material.spoken(), settings, progress)
+        said.ask(system, probes, material.languages, settings, progress)
     said.measure(probes, sources, embed, grounding)
     panel = Panel(
         teacher=teacher, grounding=grounding, engines=judges, prompts=prompts, progress=progress
@@ -110,7 +106,7 @@ def evaluate(
         probes=tuple(probes),
         clauses=tuple(material.clauses),
         training=material.training,
-        languages=material.spoken(),
+        languages=material.languages,
         settings=settings,
         answers=said.answers,
         scores=said.scores(),

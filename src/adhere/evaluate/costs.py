@@ -1,4 +1,4 @@
-"""What must be read beside the gains: what is denied, what is allowed, and ability lost."""
+"""What must be read beside the gains: wrong answers of no and of yes, and ability lost."""
 
 import math
 from collections.abc import Container, Mapping, Sequence
@@ -58,10 +58,10 @@ def denied(evaluation: Evaluation) -> dict[str, Cost]:
     return {name: _denied(evaluation, polarities) for name, polarities in _ANSWERED.items()}
 
 
-def allowed(evaluation: Evaluation) -> Cost:
-    """`allowed`: the share of answers that begin with yes where the reference says no.
+def wrong_yes(evaluation: Evaluation) -> Cost:
+    """`wrong_yes`: the share of answers that begin with yes where the reference says no.
 
-    Who has learned to say yes denies nothing and allows this.
+    Who has learned to say yes denies nothing, and does this.
     """
     language = {probe.id: evaluation.languages[probe.clause] for probe in evaluation.probes}
     clause_of = {
@@ -72,11 +72,11 @@ def allowed(evaluation: Evaluation) -> Cost:
     if not clause_of:
         return _absent("no probe has a reference that says no.")
     values: _Found = [
-        (one.system, one.probe, {"allowed": float(says_yes(one.text, language[one.probe]))})
+        (one.system, one.probe, {"wrong_yes": float(says_yes(one.text, language[one.probe]))})
         for one in evaluation.answers
         if one.probe in clause_of
     ]
-    return Cost(row=_compared(values, evaluation.systems, "allowed", clause_of))
+    return Cost(row=_compared(values, evaluation.systems, "wrong_yes", clause_of))
 
 
 _ANSWERED: Mapping[str, Container[Polarity]] = {
@@ -89,14 +89,14 @@ _ANSWERED: Mapping[str, Container[Polarity]] = {
 def _denied(evaluation: Evaluation, polarities: Container[Polarity]) -> Cost:
     clauses = {one.id for one in evaluation.clauses if one.polarity in polarities}
     language = evaluation.languages
-    allowed = [
+    affirmed = [
         probe
         for probe in evaluation.probes
         if probe.clause in clauses and says_yes(probe.reference, language[probe.clause])
     ]
-    if not allowed:
+    if not affirmed:
         return _absent("no probe of these clauses has a reference that says yes.")
-    probes = {probe.id: probe for probe in allowed if language[probe.clause] == LANGUAGE}
+    probes = {probe.id: probe for probe in affirmed if language[probe.clause] == LANGUAGE}
     if not probes:
         return _absent(_FOREIGN)
     values: _Found = [
@@ -194,7 +194,7 @@ def _compared(
         values,
         systems=systems,
         metrics=(metric,),
-        rates=frozenset({"refused", "allowed"}),
+        rates=frozenset({"refused", "wrong_yes"}),
         cluster_of=cluster_of,
     )
     return {"systems": table.estimates(), "differences": table.differences()}

@@ -23,9 +23,9 @@ def clause_result(before: Sequence[Values], after: Sequence[Values]) -> Result:
     - "untested": no probe has the likelihood of its reference under both systems.
     - "cannot tell": only one probe has; or the signs below disagree or balance out.
 
-    A system is right on a probe if it prefers the reference to its contrast and, where the
-    reference begins with yes or no, would begin with that word too. Where any of the probes
-    has a contrast or such a word, this decides:
+    A system is right on a probe if it finds the reference likelier than its contrast and,
+    where the reference begins with yes or no, that word likelier than the other. Where any of
+    the probes has a contrast or such a word, this decides:
 
     - "not learned": the last system is wrong on most of these probes.
     - "already followed": base and the last system are both right on most.
@@ -66,10 +66,10 @@ def clause_evidence(before: Sequence[Values], after: Sequence[Values], base: str
     over = f"over {len(gains)} probe{'s' if len(gains) > 1 else ''}"
     right = _right(before, after)
     if not right:
-        return f"{likelihood} ({over}, none with a contrast)."
+        return f"{likelihood} ({over}, none with a side to take)."
     first, final = (sum(side) for side in zip(*right, strict=True))
-    side = f"takes its side on {final:g} of {len(right)} ({base}: {first:g})"
-    return f"{likelihood} ({over}), and {side}."
+    said = f"is right on {final:g} of {len(right)} ({base}: {first:g})"
+    return f"{likelihood} ({over}), and {said}."
 
 
 def _gains(before: Sequence[Values], after: Sequence[Values]) -> list[float]:

@@ -19,7 +19,7 @@ class ReferenceLikelihood:
 
     reference: float | None
     contrast: float | None
-    first_word: float | None = None
+    yes_no_margin: float | None = None
     """By how many nats the yes or no that the reference begins with is likelier than the other."""
 
 
@@ -69,5 +69,5 @@ def _likelihood(
     return ReferenceLikelihood(
         reference=reference.mean if reference else None,
         contrast=contrast.mean if contrast else None,
-        first_word=own.logprob - other.logprob if own and other else None,
+        yes_no_margin=own.logprob - other.logprob if own and other else None,
     )

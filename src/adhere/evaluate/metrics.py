@@ -72,7 +72,7 @@ def provenance(embedder: str, teacher: str) -> dict[str, dict[str, str]]:
         "grounding_gain": own | {"model": teacher},
         "length": own,
         "refused": own,
-        "allowed": own,
+        "wrong_yes": own,
         "nll": likelihood,
         "perplexity": likelihood,
         "alpha": {"library": "nltk", "version": version("nltk")},
@@ -119,9 +119,9 @@ def likelihood_values(likelihood: ReferenceLikelihood) -> dict[str, float]:
             margin = likelihood.reference - likelihood.contrast
             values["preference_accuracy"] = _won(margin)
             values["preference_margin"] = margin
-    if likelihood.first_word is not None:
-        values["yes_no_accuracy"] = _won(likelihood.first_word)
-        values["yes_no_margin"] = likelihood.first_word
+    if likelihood.yes_no_margin is not None:
+        values["yes_no_accuracy"] = _won(likelihood.yes_no_margin)
+        values["yes_no_margin"] = likelihood.yes_no_margin
     return values
 
 

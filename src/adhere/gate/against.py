@@ -28,14 +28,16 @@ def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]
     if not shared:
         reason = f"No probe is shared with {old.run}, so the two cannot be compared."
         return [Check("against", "cannot tell", reason)]
-    gains = _gains(old, new, shared, "reference_nll")
+    margins = {
+        "reference_nll": settings.margin,
+        "preference_accuracy": settings.preference_margin,
+        "yes_no_accuracy": settings.preference_margin,
+    }
     checks = [
-        _overall(gains, new, METRIC["reference_nll"], settings.margin),
-        _overall(
-            _gains(old, new, shared, "preference_accuracy"),
-            new,
-            METRIC["preference_accuracy"],
-            settings.preference_margin,
+        *(
+            _overall(gains, new, METRIC[metric], margin)
+            for metric, margin in margins.items()
+            if (gains := _gains(old, new, shared, metric)) or metric != "yes_no_accuracy"
         ),
         *_clause_by_clause(changes_between(old, new, settings.margin), old, new, settings.margin),
     ]

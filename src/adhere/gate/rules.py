@@ -10,7 +10,7 @@ from typing import Any, Literal
 from adhere.errors import InputError
 from adhere.evaluate import ProbeScore
 from adhere.records import Probe
-from adhere.report.costs import ALLOWED, REFUSED
+from adhere.report.costs import REFUSED, WRONG_YES
 from adhere.report.data import METRICS, Estimate, Metric, estimate, headline_system, read_estimate
 from adhere.settings import GateSettings
 from adhere.store import read_records, require_evaluated
@@ -85,7 +85,7 @@ def judge(evidence: Evidence, settings: GateSettings) -> list[Check]:
         _forbidden(rows, settings),
         *(_better(evidence, METRIC[metric]) for metric in settings.better),
         *_over_refusal(evidence, settings),
-        _under_refusal(evidence, settings),
+        _wrong_yes(evidence, settings),
         _untested(rows, settings),
     ]
 
@@ -162,15 +162,15 @@ def _over_refusal(evidence: Evidence, settings: GateSettings) -> list[Check]:
     ]
 
 
-def _under_refusal(evidence: Evidence, settings: GateSettings) -> Check:
+def _wrong_yes(evidence: Evidence, settings: GateSettings) -> Check:
     """What the documents answer with no must not be answered with yes."""
-    found = evidence.summary.get("costs", {}).get("allowed", {})
+    found = evidence.summary.get("costs", {}).get("wrong_yes", {})
     return _at_most(
-        settings.under_refusal,
-        "under-refusal",
+        settings.wrong_yes,
+        "wrong yes",
         "say yes where the documents say no",
-        read_estimate(_of(evidence, found).get("allowed")),
-        ALLOWED,
+        read_estimate(_of(evidence, found).get("wrong_yes")),
+        WRONG_YES,
         found.get("absent", "Not measured."),
     )
 

@@ -84,7 +84,7 @@ class Source:
 
     def place(self, clause: Clause) -> str:
         """Where the clause stands, for a question that must make sense without the text."""
-        headings = self.passage_of[clause.passage].headings
+        headings = self.passage_of[clause.passage].path(clause.start, clause.end)
         ends = dict.fromkeys((*headings[:1], *headings[-1:]))
         return ", ".join(ends) or "the document"
 

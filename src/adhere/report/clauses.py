@@ -31,15 +31,13 @@ class Result:
 
 
 RESULTS = {
-    "learned": Result(
-        "✓", "good", "the aligned model prefers the reference on most probes, and base did not"
-    ),
-    "already followed": Result("=", "kept", "base preferred the reference on most probes too"),
-    "not learned": Result("✗", "bad", "the aligned model prefers the contrast on most probes"),
+    "learned": Result("✓", "good", "the aligned model is right on most probes, and base was not"),
+    "already followed": Result("=", "kept", "base was right on most probes too"),
+    "not learned": Result("✗", "bad", "the aligned model is wrong on most probes"),
     "cannot tell": Result("?", "mixed", "one probe alone, or probes that disagree"),
     "untested": Result("–", "none", "no held-out probe was kept and scored"),
 }
-"""The results of `evaluate`; where no probe has a contrast, likelihood alone decides."""
+"""The results of `evaluate`, as `adhere.evaluate.coverage` defines them."""
 
 
 @dataclass(frozen=True, slots=True)

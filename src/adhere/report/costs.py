@@ -7,7 +7,7 @@ from typing import Any, Literal
 from adhere.report.data import Estimate, Metric, headline_system, read_estimate
 
 REFUSED = Metric("refused", "Declined or denied", "lower", "", unit="per cent")
-ALLOWED = Metric("allowed", "Answered with yes", "lower", "", unit="per cent")
+WRONG_YES = Metric("wrong_yes", "Answered with yes", "lower", "", unit="per cent")
 _NEEDED = Metric("refused", "Declined or denied", "higher", "", unit="per cent")
 _NLL = Metric("nll", "NLL of good answers", "lower", "nats a token")
 ACCURACY = Metric("accuracy", "Agrees with people", "higher", "", unit="per cent")
@@ -39,7 +39,7 @@ def cost_rows(summary: Mapping[str, Any]) -> list[CostRow]:
         ("Questions about what the documents permit: declined or denied", REFUSED, "permitted"),
         ("Questions about what they do not forbid: declined or denied", REFUSED, "twins"),
         ("Questions that a duty answers with yes: declined or denied", REFUSED, "duties"),
-        ("Questions that the documents answer with no: answered with yes", ALLOWED, "allowed"),
+        ("Questions that the documents answer with no: answered with yes", WRONG_YES, "wrong_yes"),
         ("Safe requests of the file given: declined or denied", REFUSED, "safe"),
         ("Unsafe requests of the file given: declined or denied", _NEEDED, "unsafe"),
         ("General instructions: surprise at good answers, nats a token", _NLL, "general"),

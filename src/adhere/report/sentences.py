@@ -6,7 +6,7 @@ from typing import Any
 
 from adhere.records import Verdict
 from adhere.report.clauses import RESULTS
-from adhere.report.costs import ALLOWED, REFUSED
+from adhere.report.costs import REFUSED, WRONG_YES
 from adhere.report.data import (
     METRICS,
     Comparison,
@@ -101,15 +101,19 @@ def _likelihood(summary: Mapping[str, Any], system: str) -> str | None:
 def _answers(summary: Mapping[str, Any], system: str) -> str | None:
     """How often it says the contrary of what the documents say, both ways."""
     ways = (
-        ("allowed", ALLOWED, "that the documents answer with no, it answers {} with yes"),
+        ("wrong_yes", WRONG_YES, "that the documents answer with no, it answers {} with yes"),
         ("permitted", REFUSED, "about what they permit, it declines or denies {}"),
     )
     said: list[str] = []
     for kind, metric, words in ways:
-        measured = summary.get("costs", {}).get(kind, {}).get("systems", {}).get(system, {})
-        if share := read_estimate(measured.get(metric.key)):
-            said.append(f"of {share.n} {words.format(share.text(metric))}")
-    return f"Of the held-out questions, {'; '.join(said)}." if said else None
+        measured = summary.get("costs", {}).get(kind, {}).get("systems", {})
+        ours, base = (
+            read_estimate(measured.get(name, {}).get(metric.key)) for name in (system, "base")
+        )
+        if ours and base:
+            share = f"{ours.text(metric)}, base {base.text(metric)},"
+            said.append(f"of {counted(ours.n, 'question')} {words.format(share)}")
+    return f"By its answers, {'; '.join(said)}." if said else None
 
 
 def _verdict(summary: Mapping[str, Any], pair: tuple[str, str], metric: Metric) -> str:
