@@ -822,7 +822,7 @@ def test_costs_are_shown_with_what_was_not_measured(data: ReportData, tmp_path: 
     page = written(replace(data, summary={**data.summary, "costs": costs}), tmp_path)
     rows = [row.get_text(" ", strip=True) for row in page.select(".costs tbody tr")]
     assert len(rows) == 4
-    assert "10\xa0% 5 to 15 30\xa0% 25 to 35 worse 20 18 to 22" in rows[0]
+    assert "10\xa0% 5 to 15, of 64 30\xa0% 25 to 35, of 64 worse 20 18 to 22" in rows[0]
     assert "better −10 −12 to −8" in rows[1]
     assert "worse −10 −12 to −8" in rows[2]
     assert "Not measured: no instructions." in rows[3]

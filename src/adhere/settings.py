@@ -75,7 +75,8 @@ class GenerateSettings(_Settings):
     samples: Annotated[int, Field(ge=2, le=64)] = 4
     """Answers of the student's that an `onpolicy` pair is chosen from."""
     probes: Annotated[int, Field(ge=1, le=3)] = 2
-    """Held-out questions a clause; their kinds of situation are kept from training."""
+    """Held-out questions a clause; their kinds of situation are kept from training. With one alone
+    every tested clause ends as "cannot tell"."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     """Of the questions; answers are greedy."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
