@@ -239,7 +239,8 @@ def test_evaluation_asks_the_export_in_openvino(
         ("sft+dpo", bench.student_engine("dpo")),
         ("exported", bench.engine_at(address)),
     ):
-        said.ask(System(name=name, engine=engine), probes, bench.settings.evaluate, NoProgress())
+        system, languages = System(name=name, engine=engine), {one.clause: "en" for one in probes}
+        said.ask(system, probes, languages, bench.settings.evaluate, NoProgress())
     assert not said.dropped
     assert [answer.probe for answer in said.answers if answer.system == "exported"] == [
         one.id for one in probes

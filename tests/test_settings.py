@@ -60,7 +60,7 @@ def test_only_what_differs_is_written(tmp_path: Path) -> None:
     [
         ("[generate]\nexample = 1", "unknown setting 'generate.example'; did you mean 'examples'?"),
         ("[generat]\nexamples = 1", "unknown setting 'generat'; did you mean 'generate'?"),
-        ("[sft]\nzzz = 1", "unknown setting 'sft.zzz'; known are: batch_size, early_stopping,"),
+        ("[sft]\nzzz = 1", "unknown setting 'sft.zzz'; known are: balance, batch_size,"),
         ("[generate]\nprobes = 9", "generate.probes: Input should be less than or equal to 3"),
         ("[sft]\nepochs = 0", "sft.epochs: Input should be greater than 0 (got 0)"),
         ("[ingest]\npassage_chars = 'many'", "ingest.passage_chars: Input should be a valid int"),
