@@ -12,6 +12,7 @@ from adhere.text import (
     says_no,
     says_yes,
     sentence_spans,
+    side,
     text_size,
 )
 
@@ -117,6 +118,12 @@ def test_no_one_is_not_an_answer_of_no() -> None:
     assert first_word("No one may be held in slavery.", "en") is None
     assert first_word("Nobody may.", "en") is None
     assert first_word("No.", "en") == ("No", "Yes")
+    assert says_yes("Yes you may.", "en")
+    assert [side(text) for text in ("No one may.", "No, never.", "Yes you may.")] == [
+        None,
+        "no",
+        "yes",
+    ]
 
 
 def test_a_word_that_only_begins_like_yes_does_not_say_it() -> None:

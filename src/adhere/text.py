@@ -42,12 +42,12 @@ def yes_no(language: str) -> tuple[str, str]:
 
 def says_yes(answer: str, language: str) -> bool:
     """Whether the answer's first word is the language's yes."""
-    return _begins_with(yes_no(language)[0], answer)
+    return _says(yes_no(language)[0], answer)
 
 
 def says_no(answer: str, language: str) -> bool:
-    """Whether the answer's first word is the language's no."""
-    return _begins_with(yes_no(language)[1], answer)
+    """Whether the answer's first word is the language's no, and not "No one may"."""
+    return _says_no(yes_no(language)[1], answer)
 
 
 def first_word(answer: str, language: str) -> tuple[str, str] | None:
@@ -63,16 +63,20 @@ def side(answer: str) -> Literal["yes", "no"] | None:
 
     What is yes in one of them is no in none.
     """
-    for name, words in zip(("yes", "no"), zip(*YES_NO.values(), strict=True), strict=True):
-        if any(_begins_with(word, answer) for word in words):
-            return name
-    return None
+    if any(_says(yes, answer) for yes, _ in YES_NO.values()):
+        return "yes"
+    return "no" if any(_says_no(no, answer) for _, no in YES_NO.values()) else None
 
 
-def _begins_with(word: str, answer: str) -> bool:
-    """And says no more by it: "No one may ..." is no answer of no."""
+def _says(word: str, answer: str) -> bool:
     opening, word = answer.lstrip().casefold(), word.casefold()
-    return opening.startswith(word) and not re.match(r" ?\w", opening[len(word) :])
+    return opening.startswith(word) and not opening[len(word) : len(word) + 1].isalpha()
+
+
+def _says_no(word: str, answer: str) -> bool:
+    """As an answer: not where the word goes on, as in "No one may ..." or "No person"."""
+    rest = answer.lstrip()[len(word) :]
+    return _says(word, answer) and not re.match(r" \w", rest)
 
 
 def sentence_spans(text: str, language: str = "en") -> list[tuple[int, int]]:
