@@ -5,9 +5,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from adhere.errors import InputError
 from adhere.processes import from_first
 from adhere.records import Dropped
-from adhere.store import fresh_folder
+from adhere.store import content_key, fresh_folder
 
 Row = dict[str, Any]
 """A conversation: `prompt`, and `completion` or `chosen` and `rejected`, lists of messages."""
@@ -62,6 +63,26 @@ def fit(
             continue
         dropped.append(Dropped(record_id=record, stage=stage, reason=reason, detail=detail))
     return sorted(kept, key=lambda row: row["length"]), dropped
+
+
+def longest_of(*parts: list[Row]) -> int:
+    """Tokens of the longest row."""
+    return max(row["length"] for rows in parts for row in rows)
+
+
+def hold_back(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    """The rows but for a tenth (at least one), and that tenth; drawn by seed, orders kept.
+
+    Raises InputError where there are too few.
+    """
+    if len(rows) < 2:
+        raise InputError("early_stopping holds back a tenth of the rows, and there is only one.")
+    count = max(1, len(rows) // 10)
+    back = set(sorted(content_key(seed, row) for row in rows)[:count])
+    parts: tuple[list[Row], list[Row]] = ([], [])
+    for row in rows:
+        parts[content_key(seed, row) in back].append(row)
+    return parts
 
 
 def answer_length(tokenizer: Any, pairs: list[Row]) -> float:

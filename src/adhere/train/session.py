@@ -38,7 +38,7 @@ from adhere.train.plan import (
     this_machine,
 )
 from adhere.train.preview import preview
-from adhere.train.rows import Row, fit
+from adhere.train.rows import Row, fit, hold_back, longest_of
 from adhere.train.watch import Alarm, StoppedError, curve_of, watcher
 
 PATIENCE = 2
@@ -127,10 +127,6 @@ class Work:
         return longest_of(self.rows, self.held_out)
 
 
-def longest_of(*parts: list[Row]) -> int:
-    return max(row["length"] for rows in parts for row in rows)
-
-
 def prepare(
     task: Task[TrainSettings], rows: list[tuple[str, Row]], probes: list[tuple[str, Row]]
 ) -> Work:
@@ -165,7 +161,7 @@ def begin(
     if task.settings.early_stopping:
         rows, held_out = hold_back(rows, task.settings.seed)
     once = len(rows)
-    answered = "prompt" in rows[0]  # document-lm, with the settings of [sft], reads windows of text
+    answered = "prompt" in rows[0]  # and no windows of text, which document-lm has with [sft]'s
     if answered and isinstance(task.settings, AnswerSettings) and task.settings.balance:
         rows = balanced(rows, task.stage, task.progress.note)
     shape, machine, answers = shape_of(task.model), this_machine(), 2 if "chosen" in rows[0] else 1
@@ -221,21 +217,6 @@ def _left(work: Work) -> dict[str, Any]:
         "checkpoints": work.checkpoints,
         "resume": last_checkpoint(work.checkpoints, key),
     }
-
-
-def hold_back(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
-    """The rows but for a tenth (at least one), and that tenth; drawn by seed, orders kept.
-
-    Raises InputError where there are too few.
-    """
-    if len(rows) < 2:
-        raise InputError("early_stopping holds back a tenth of the rows, and there is only one.")
-    count = max(1, len(rows) // 10)
-    back = set(sorted(content_key(seed, row) for row in rows)[:count])
-    parts: tuple[list[Row], list[Row]] = ([], [])
-    for row in rows:
-        parts[content_key(seed, row) in back].append(row)
-    return parts
 
 
 def arguments(work: Work, policy: Any) -> dict[str, Any]:
