@@ -2,10 +2,10 @@
 
 Trains the student on the data of a finished RUN once for each recipe and seed, and asks of
 each how likely it finds the held-out references, whether it prefers them to their contrasts,
-and whether it would begin with their yes or no. `NAME=RUN` adds a recipe, "pairs: NAME", that
-takes its pairs from another run of the same clauses (one of another `generate.strategy`).
-Rewritings are read by one recipe alone, from where `adhere rewrite RUN --midtrain.rewritings 4`
-put them; without them it is left out.
+and whether it finds their yes or no likelier than the other. `NAME=RUN` adds a recipe, "pairs:
+NAME", that takes its pairs from another run of the same clauses (one of another
+`generate.strategy`). Rewritings are read by one recipe alone, from where
+`adhere rewrite RUN --midtrain.rewritings 4` put them; without them it is left out.
 What stands in OUT is not done again while the data and the settings are the same, so the
 command may be stopped and given again. Prints a Markdown table.
 """

@@ -76,10 +76,9 @@ def evaluate(
 ) -> Evaluation:
     """Let every system answer the probes, and measure.
 
-    `systems`: the ladder, base first. `judges`: the engines that judge; the teacher
-    where none is given, and only then. A failed request becomes a Dropped; engines are
-    left open, but for those of other judges. Raises InputError where there is nothing
-    to compare, or where a probe's clause or passage is not among those given.
+    `systems`: the ladder, base first. `judges`: the engines that judge; the teacher where none
+    is given, and only then; other judges' engines are closed. A failed request becomes a Dropped.
+    InputError where there is nothing to compare, or where a probe's clause or passage is missing.
     """
     probes = material.probes
     if not probes or not systems:

@@ -33,6 +33,7 @@ def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]
         "preference_accuracy": settings.preference_margin,
         "yes_no_accuracy": settings.preference_margin,
     }
+    # An evaluation of an earlier version knows nothing of yes and no.
     checks = [
         *(
             _overall(gains, new, METRIC[metric], margin)
