@@ -104,13 +104,21 @@ def judgements(summaries: Sequence[Row]) -> Iterator[str]:
             f"- judge `{judge['name']}`: {exam}, lower bound {judge['low']:.0%}, "
             + ("admitted" if judge["admitted"] else "not admitted")
         )
-    wins: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    yield ""
+    yield "| win rate | against | judge | raw | held to equal length |"
+    yield "|---|---|---|---|---|"
+    wins: dict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
     for summary in summaries:
         for win in summary["win_rates"]:
-            rate = f"{win['rate']:.0%} ({win['low']:.0%} to {win['high']:.0%})"
-            wins[win["a"], win["b"], win["judge"]].append(rate)
+            rates = share(win), share(win["length_controlled"])
+            wins[win["a"], win["b"], win["judge"]].append(rates)
     for (a, b, judge), rates in wins.items():
-        yield f"- `{a}` against `{b}` by `{judge}`: {seeds(rates)}"
+        raw, level = (seeds(column) for column in zip(*rates, strict=True))
+        yield f"| `{a}` | `{b}` | `{judge}` | {raw} | {level} |"
+
+
+def share(win: Row | None) -> str:
+    return cell(win and {**win, "value": win["rate"]}, 0, 100.0)
 
 
 def costs(summaries: Sequence[Row]) -> Iterator[str]:
