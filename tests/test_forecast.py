@@ -56,6 +56,21 @@ def test_the_numbers_are_near_what_a_run_comes_to(
         assert count / 2 <= expected[name] <= count * 2
 
 
+def test_a_training_is_forecast_by_the_rows_that_there_are(
+    tmp_path: Path, finished: Path, run_settings: RunSettings
+) -> None:
+    settings = RunSettings.read(finished / "run.toml").merge({"sft": {"epochs": 7}}, "test")
+    curate = read_manifest(finished / "curate")
+    assert curate is not None
+    rows = {row.stage: row for row in forecast(finished, settings)}
+    guesses = {row.stage: row for row in forecast(tmp_path, settings)}
+    assert rows["curate"].what == "up to date"
+    guessed = guesses["clauses"].requests  # one a sentence
+    clauses = round(0.7 * int(guessed.removeprefix("about ")))
+    share = curate.counts["examples"] / (clauses * settings.generate.examples)
+    assert rows["sft"].seconds == pytest.approx(share * (guesses["sft"].seconds or 0))
+
+
 def test_more_of_everything_takes_longer(tmp_path: Path, run_settings: RunSettings) -> None:
     more = run_settings.merge(
         {"generate": {"examples": 9, "pairs": 9, "probes": 3}, "dpo": {"epochs": 5}}, "test"
@@ -76,6 +91,22 @@ def test_the_opponents_training_takes_as_long_as_all_those_behind_the_model(
         assert rows["document-lm"] == pytest.approx(
             sum(rows[name] or 0 for name in ("midtrain", "sft", "dpo"))
         )
+
+
+def test_an_embedded_teacher_takes_longer_on_a_cpu_without_bfloat16(
+    tmp_path: Path, run_settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = {"models": {"teacher": ModelSettings().teacher}}
+    here = run_settings.merge(embedded, "test")
+    there = run_settings.merge({"models": {"teacher": "http://localhost:8000/v1#m"}}, "test")
+
+    def generating(settings: RunSettings, *, able: bool) -> float:
+        monkeypatch.setattr("adhere.forecast.multiplies_bfloat16", lambda: able)
+        rows = {row.stage: row.seconds for row in forecast(tmp_path, settings)}
+        return rows["generate"] or 0
+
+    assert generating(here, able=False) == pytest.approx(3.5 * generating(here, able=True))
+    assert generating(there, able=False) == pytest.approx(generating(there, able=True))
 
 
 TRAININGS = [name for name, stage in STAGES.items() if stage.resumes]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adhere.clauses import candidates
+from adhere.engines.openvino import multiplies_bfloat16
 from adhere.ingest import ingest
 from adhere.models import checkpoint_here, is_here
 from adhere.pipeline import standings
@@ -22,8 +23,11 @@ SECONDS_A_REQUEST: Mapping[str, float] = {
     "rewrite": 0.6,
     "evaluate": 0.3,
 }
-"""Rough, for the embedded teacher on 2 CPU cores: a run on the Universal Declaration took 0.25 s a
-request in curate and about 0.36 in generate. Other engines differ."""
+"""Rough, for the embedded teacher on 2 CPU cores that multiply bfloat16: a run on the Universal
+Declaration took 0.25 s a request in curate and about 0.36 in generate. Other engines differ."""
+WITHOUT_BF16 = 3.5
+"""Times as long for a teacher in this process on a CPU without bfloat16: on two AVX2 cores a run on
+the Model Spec took 4.6 times what is said above in clauses, 3.4 in generate and 1.8 in curate."""
 TOKENS_A_ROW = 80
 """Of question, answer and chat template in that run, about."""
 CHARACTERS_A_TOKEN = 4
@@ -41,47 +45,69 @@ class Forecast:
 
 
 def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
-    """One row a stage; raises InputError for documents that cannot be read."""
+    """One row a stage, by the clauses and rows that there are, else by what is to be expected.
+
+    Raises InputError for documents that cannot be read.
+    """
     documents, passages = ingest(
         [Path(name) for name in settings.documents], settings.ingest, NoProgress()
     )
     language = {document.id: document.language for document in documents}
     sentences = sum(len(candidates(item, language[item.document])) for item in passages)
-    clauses = min(
+    stood = standings(run, settings)
+    known = {
+        item.stage: item.manifest.counts
+        for item in stood
+        if item.manifest and item.state == "up to date"
+    }
+    guess = min(
         round(CLAUSES_A_SENTENCE * sentences), settings.clauses.max_per_passage * len(passages)
     )
+    clauses = known.get("clauses", {}).get("clauses", guess)
     made = settings.generate
-    rows = clauses * (made.examples + made.pairs + made.probes)
-    a_pair = {"revised": 3, "onpolicy": made.samples}.get(made.strategy, 2)
-    answers = clauses * (made.examples + a_pair * made.pairs + 2 * made.probes)
-    probes = clauses * made.probes
-    systems = _SYSTEMS[settings.evaluate.ladder] + len(settings.evaluate.systems)
+    kept = known.get("curate") or {
+        "examples": clauses * made.examples,
+        "pairs": clauses * made.pairs,
+        "probes": clauses * made.probes,
+    }
     requests = {
         "clauses": sentences,
-        "generate": clauses + rows + answers,
-        "curate": 2 * answers,
+        **_asked_for_rows(settings, clauses),
         "rewrite": 3 * settings.midtrain.rewritings * len(passages),
-        "evaluate": 2 * systems * probes + 4 * settings.evaluate.exam_pairs,
+        "evaluate": _asked_of_systems(settings, kept["probes"]),
     }
-    examples, pairs = clauses * made.examples, 2 * clauses * made.pairs
     characters = sum(len(document.text) for document in documents)
+    here = settings.models.teacher.startswith("openvino:")
+    slower = WITHOUT_BF16 if here and not multiplies_bfloat16() else 1
     seconds: dict[str, float | None] = {
-        name: SECONDS_A_REQUEST[name] * count for name, count in requests.items()
+        name: slower * SECONDS_A_REQUEST[name] * count for name, count in requests.items()
     }
     each = _pace(settings)
-    for name, tokens in _trained_on(settings, examples, pairs, characters).items():
+    trained = _trained_on(settings, kept["examples"], 2 * kept["pairs"], characters)
+    for name, tokens in trained.items():
         seconds[name] = each and each * tokens
-    idle = {
-        item.stage: item.state
-        for item in standings(run, settings)
-        if item.state in ("up to date", "off")
-    }
+    idle = {item.stage: item.state for item in stood if item.state in ("up to date", "off")}
     return [
         Forecast(name, idle[name])
         if name in idle
         else Forecast(name, stage.does, _number(requests.get(name)), seconds.get(name, 0.0))
         for name, stage in STAGES.items()
     ]
+
+
+def _asked_for_rows(settings: RunSettings, clauses: int) -> dict[str, int]:
+    """Requests that the rows of so many clauses take, if all of them are kept."""
+    made = settings.generate
+    rows = clauses * (made.examples + made.pairs + made.probes)
+    a_pair = {"revised": 3, "onpolicy": made.samples}.get(made.strategy, 2)
+    answers = clauses * (made.examples + a_pair * made.pairs + 2 * made.probes)
+    return {"generate": clauses + rows + answers, "curate": 2 * answers}
+
+
+def _asked_of_systems(settings: RunSettings, probes: int) -> int:
+    """Requests of an evaluation."""
+    systems = _SYSTEMS[settings.evaluate.ladder] + len(settings.evaluate.systems)
+    return 2 * systems * probes + 4 * settings.evaluate.exam_pairs
 
 
 def _trained_on(
