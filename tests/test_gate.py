@@ -42,6 +42,10 @@ def summary(*results: str, polarity: str = "required", **metrics: float) -> dict
     ours = {key: cell(value) for key, value in metrics.items()}
     return {
         "systems": {"base": {"reference_nll": cell(2.0)}, "sft+dpo": {**ours}},
+        "differences": [
+            {"a": "sft+dpo", "b": "base", "metric": key, **cell(value - 2.0)}
+            for key, value in metrics.items()
+        ],
         "clauses": [row(n, result, polarity) for n, result in enumerate(results)],
     }
 
@@ -109,16 +113,18 @@ def test_what_is_forbidden(results: list[str], most: int, outcome: str, named: i
 
 
 @pytest.mark.parametrize(
-    ("ours", "outcome", "why"),
+    ("change", "outcome", "why"),
     [
-        (1.0, "pass", "do not touch"),
-        (1.95, "fail", "touch"),
-        (1.9, "fail", "touch"),
-        (3.0, "fail", "it is worse"),
+        (-0.1, "pass", "less base is −0.10 (−0.15 to −0.05); it is better."),
+        (-0.04, "cannot tell", "−0.04 (−0.09 to 0.01); the interval holds zero"),
+        (0.04, "cannot tell", "0.04 (−0.01 to 0.09); the interval holds zero"),
+        (0.1, "fail", "0.10 (0.05 to 0.15); it is worse."),
     ],
 )
-def test_clear_of_base(ours: float, outcome: str, why: str) -> None:
-    check = ruled("better reference_nll", summary(reference_nll=ours))
+def test_better_than_base_is_read_off_the_paired_difference(
+    change: float, outcome: str, why: str
+) -> None:
+    check = ruled("better reference_nll", summary(reference_nll=2 + change))
     assert check.outcome == outcome
     assert why in check.reason
 
@@ -126,8 +132,13 @@ def test_clear_of_base(ours: float, outcome: str, why: str) -> None:
 def test_what_was_not_measured_cannot_be_told() -> None:
     assert ruled("better reference_nll", summary()).outcome == "cannot tell"
     found = summary(reference_nll=1.0)
-    found["systems"]["base"]["reference_nll"] |= {"low": None, "high": None}
-    assert ruled("better reference_nll", found).outcome == "cannot tell"
+    found["differences"] = []
+    check = ruled("better reference_nll", found)
+    assert (check.outcome, check.reason) == (
+        "cannot tell",
+        "Reference NLL: no paired difference of sft+dpo and base.",
+    )
+    found = summary(reference_nll=1.0)
     assert ruled("over-refusal of safe requests", found).outcome == "not asked"
     found["costs"] = {"refusals": {"absent": "Not measured: give prompts."}}
     check = ruled("over-refusal of safe requests", found)

@@ -11,7 +11,14 @@ from adhere.errors import InputError
 from adhere.evaluate import ProbeScore
 from adhere.records import Probe
 from adhere.report.costs import REFUSED, WRONG_YES
-from adhere.report.data import METRICS, Metric, estimate, headline_system, read_estimate
+from adhere.report.data import (
+    METRICS,
+    Comparison,
+    Metric,
+    difference,
+    headline_system,
+    read_estimate,
+)
 from adhere.settings import GateSettings
 from adhere.store import read_records, require_evaluated
 
@@ -128,20 +135,23 @@ def _forbidden(rows: Sequence[Mapping[str, Any]], settings: GateSettings) -> Che
 
 
 def _better(evidence: Evidence, metric: Metric) -> Check:
-    rule = f"better {metric.key}"
-    ours, base = (
-        estimate(evidence.summary, name, metric.key) for name in (evidence.system, "base")
-    )
-    if ours is None or base is None:
-        return Check(rule, "cannot tell", f"{metric.label} was not measured on both models.")
-    found = ours.versus(base, metric)
-    said = f"{metric.label}: {evidence.system} {ours.text(metric)}, base {base.text(metric)}"
-    if found == "unknown":
-        return Check(rule, "cannot tell", f"{said}; without intervals this shows nothing.")
-    if found == "better":
-        return Check(rule, "pass", f"{said}; the intervals do not touch.")
-    why = "it is worse" if found == "worse" else "the intervals touch"
-    return Check(rule, "fail", f"{said}; {why}.")
+    """By the paired difference: on the same questions it shows what two intervals may hide."""
+    rule, system = f"better {metric.key}", evidence.system
+    paired = difference(evidence.summary, system, "base", metric.key)
+    if paired is None:
+        reason = f"{metric.label}: no paired difference of {system} and base."
+        return Check(rule, "cannot tell", reason)
+    outcome, words = _SHOWN[paired.sign(metric)]
+    reason = f"{metric.label}: question by question, {system} less base is {paired.text(metric)}"
+    return Check(rule, outcome, f"{reason}; {words}.")
+
+
+_SHOWN: Mapping[Comparison, tuple[Outcome, str]] = {
+    "better": ("pass", "it is better"),
+    "worse": ("fail", "it is worse"),
+    "overlap": ("cannot tell", "the interval holds zero, so no difference is shown"),
+    "unknown": ("cannot tell", "without an interval this shows nothing"),
+}
 
 
 def _over_refusal(evidence: Evidence, settings: GateSettings) -> list[Check]:
