@@ -291,7 +291,41 @@ def test_a_run_is_no_worse_than_itself(tmp_path: Path) -> None:
         "against: reference_nll": "pass",
         "against: preference_accuracy": "pass",
         "against: clauses": "pass",
+        "against: clause results": "pass",
     }
+
+
+def test_a_clause_that_is_followed_no_longer_is_named(tmp_path: Path) -> None:
+    old = read_evidence(written(tmp_path / "old", losses()))
+    now = ["not learned", "cannot tell", *["already followed"] * 10]
+    new = read_evidence(written(tmp_path / "new", losses(), **summary(*now, reference_nll=1.0)))
+    [found] = [
+        check
+        for check in compare(old, new, GateSettings())
+        if check.rule == "against: clause results"
+    ]
+    assert (found.outcome, len(found.clauses)) == ("cannot tell", 1)
+    assert found.reason.startswith("1 of 12 clauses followed in ")
+    assert found.clauses[0].startswith("c0 Clause 0")
+    [back] = [
+        check
+        for check in compare(new, old, GateSettings())
+        if check.rule == "against: clause results"
+    ]
+    assert back.outcome == "pass"
+
+
+def test_a_shared_probe_without_a_score_is_named(tmp_path: Path) -> None:
+    old, new = (read_evidence(written(tmp_path / name, losses())) for name in ("old", "new"))
+    without = {"c3-1", *(f"c5-{n}" for n in range(3))}
+    values = {key: value for key, value in new.values.items() if key not in without}
+    checks = {
+        check.rule: check for check in compare(old, replace(new, values=values), GateSettings())
+    }
+    unscored, lost = checks["against: unscored"], checks["against: lost"]
+    assert (unscored.outcome, unscored.clauses[0]) == ("cannot tell", "c3-1 What now?")
+    assert len(unscored.clauses) == 4
+    assert (lost.outcome, [one[:2] for one in lost.clauses]) == ("cannot tell", ["c5"])
 
 
 def test_a_run_that_turned_to_yes_is_worse(tmp_path: Path) -> None:

@@ -25,21 +25,21 @@ from adhere.store import read_records, require_evaluated
 Outcome = Literal["pass", "fail", "cannot tell", "not asked"]
 """Not asked: a rule without a limit, or of what the documents or the user gave nothing for."""
 
-_FOLLOWED = ("learned", "already followed")
-_FAILED = "not learned"
+FOLLOWED = ("learned", "already followed")
+FAILED = "not learned"
 _UNTESTED = "untested"
 METRIC: Mapping[str, Metric] = {metric.key: metric for metric in METRICS}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one rule came to, in a sentence, with the clauses concerned."""
+    """What one rule came to, in a sentence, with the clauses or probes concerned."""
 
     rule: str
     outcome: Outcome
     reason: str
     clauses: tuple[str, ...] = ()
-    """`ID STATEMENT` of each."""
+    """`ID STATEMENT` of each; of probes, `ID QUESTION`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +100,12 @@ def judge(evidence: Evidence, settings: GateSettings) -> list[Check]:
 def _followed(rows: Sequence[Mapping[str, Any]], settings: GateSettings) -> Check:
     """A share of few clauses proves little, unless `untested` says how many may be missing."""
     counts = Counter(row["result"] for row in rows if row["result"] != _UNTESTED)
-    tested, good = counts.total(), sum(counts[result] for result in _FOLLOWED)
-    open_ones = tested - good - counts[_FAILED]
+    tested, good = counts.total(), sum(counts[result] for result in FOLLOWED)
+    open_ones = tested - good - counts[FAILED]
     if not tested:
         return Check("followed", "cannot tell", "No clause was tested.")
     reason = (
-        f"{good} of {tested} tested clauses are followed, {counts[_FAILED]} are not, "
+        f"{good} of {tested} tested clauses are followed, {counts[FAILED]} are not, "
         f"{open_ones} cannot be told; {settings.followed:.0%} must be "
         f"({tested} of {len(rows)} clauses were tested)"
     )
@@ -120,8 +120,8 @@ def _followed(rows: Sequence[Mapping[str, Any]], settings: GateSettings) -> Chec
 
 def _forbidden(rows: Sequence[Mapping[str, Any]], settings: GateSettings) -> Check:
     own = [row for row in rows if row["polarity"] == "forbidden"]
-    failed = [row for row in own if row["result"] == _FAILED]
-    unsure = [row for row in own if row["result"] not in (*_FOLLOWED, _FAILED)]
+    failed = [row for row in own if row["result"] == FAILED]
+    unsure = [row for row in own if row["result"] not in (*FOLLOWED, FAILED)]
     reason = (
         f"{len(failed)} of {len(own)} clauses of what is forbidden failed "
         f"(at most {settings.forbidden_failed} may)"

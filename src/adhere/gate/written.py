@@ -33,7 +33,7 @@ def write_junit(checks: Sequence[Check], settings: GateSettings, run: Path, path
 
 
 def write_markdown(checks: Sequence[Check], settings: GateSettings, run: Path, path: Path) -> None:
-    """A heading with the result, a table of the rules, and the clauses concerned."""
+    """A heading with the result, a table of the rules, and the clauses or probes concerned."""
     state = "open" if opens(checks, settings) else "closed"
     lines = [
         f"## adhere gate: {state} for {_cell(run.name)}",
@@ -48,7 +48,7 @@ def write_markdown(checks: Sequence[Check], settings: GateSettings, run: Path, p
     for check in checks:
         if check.clauses and check.outcome != "pass":
             lines += [
-                f"<details><summary>{check.rule}: {len(check.clauses)} clauses</summary>",
+                f"<details><summary>{check.rule}: {len(check.clauses)} named</summary>",
                 "",
                 *(f"- {_cell(clause)}" for clause in check.clauses),
                 "",
