@@ -488,3 +488,31 @@ def test_a_run_without_an_aligned_model_says_so(tmp_path: Path) -> None:
     said = adhere("gate", str(run))
     assert said.code == 2
     assert "no aligned model was evaluated" in said.err
+
+
+def test_the_help_says_every_exit_code() -> None:
+    said = " ".join(adhere("gate", "--help").out.split())
+    assert "Exit code 0 (open), 1 (closed) or 2 (could not be judged)" in said
+
+
+def test_a_run_that_is_the_folder_here_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(written(tmp_path / "run", losses()))
+    assert adhere("gate", ".", "--junit=../gate.xml", "--markdown=../gate.md").code == 0
+    text = (tmp_path / "gate.md").read_text(encoding="utf-8")
+    assert text.startswith("## adhere gate: open for run\n")
+    [suite] = JUnitXml.fromfile(str(tmp_path / "gate.xml"))
+    assert {case.classname for case in suite} == {"run"}
+
+
+def test_a_job_s_summary_is_added_to_and_another_file_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, shared, own = written(tmp_path / "run", losses()), tmp_path / "step", tmp_path / "own.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(shared))
+    for path in (shared, own):
+        path.write_text("Earlier.\n", encoding="utf-8")
+        adhere("gate", str(run), f"--markdown={path}")
+    assert shared.read_text(encoding="utf-8").startswith("Earlier.\n## adhere gate: open")
+    assert own.read_text(encoding="utf-8").startswith("## adhere gate: open")
