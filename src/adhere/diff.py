@@ -138,7 +138,7 @@ _LIKE: tuple[Callable[[Unit], tuple[object, ...]], ...] = (
     lambda unit: (unit.headings, _same(unit.text)),
     lambda unit: (_same(unit.text),),
 )
-"""What two units share that are the same, the surest first: of equal texts, those of one section."""
+"""What two same units share, the surest first: of equal texts, those of one section."""
 
 
 def _matched(old: Sequence[Unit], new: Sequence[Unit]) -> list[tuple[int, int]]:
