@@ -269,7 +269,7 @@ def test_each_clause_has_a_row_and_a_result(summary):
     rows = {row["id"]: row for row in summary["clauses"]}
     assert list(rows) == [clause.id for clause in CLAUSES]
     row = rows["c3"]
-    assert (row["examples"], row["pairs"], row["probes"], row["result"]) == (3, 6, 2, "learned")
+    assert (row["examples"], row["pairs"], row["probes"], row["result"]) == (3, 6, 2, "cannot tell")
     assert row["evidence"] == (
         "sft+dpo finds the reference 2.50 nats a token likelier than base (over 2 probes), "
         "and is right on 1 of 1 (base: 0.5)."
