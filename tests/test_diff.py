@@ -64,6 +64,15 @@ def test_the_same_sentence_twice_is_matched_twice() -> None:
     assert (kinds(found), found.unchanged) == ({"added": 1}, 2)
 
 
+def test_of_the_same_sentence_in_two_sections_the_one_that_went_is_removed() -> None:
+    old = [*units(OLD[0], headings=("A",)), *units(OLD[1], OLD[0], headings=("B",))]
+    for new in (old[1:], [*units(OLD[2], headings=("A",)), *old[1:]]):
+        found = compare(old, new)
+        [removed] = [change for change in found.changes if change.kind == "removed"]
+        assert removed.old == old[0]
+        assert found.unchanged == 2
+
+
 def test_a_reworded_sentence_goes_to_its_nearest_wording() -> None:
     near, far = "Members must wear a life jacket at sea.", "Members must bring a life jacket here."
     found = compare(units(OLD[0]), units(far, near))

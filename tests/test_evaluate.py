@@ -269,7 +269,7 @@ def test_each_clause_has_a_row_and_a_result(summary):
     rows = {row["id"]: row for row in summary["clauses"]}
     assert list(rows) == [clause.id for clause in CLAUSES]
     row = rows["c3"]
-    assert (row["examples"], row["pairs"], row["probes"], row["result"]) == (3, 6, 2, "learned")
+    assert (row["examples"], row["pairs"], row["probes"], row["result"]) == (3, 6, 2, "cannot tell")
     assert row["evidence"] == (
         "sft+dpo finds the reference 2.50 nats a token likelier than base (over 2 probes), "
         "and is right on 1 of 1 (base: 0.5)."
@@ -388,7 +388,8 @@ def preferring(*pairs: tuple[float, float]) -> list[dict[str, float]]:
         (preferring((3, 1), (3, 1)), preferring((1, 1), (1, 1)), "already followed"),
         (preferring((3, 0), (3, 0)), preferring((1, 1), (1, 0)), "cannot tell"),
         (preferring((3, 1), (3, 1)), preferring((1, 0), (1, 0)), "not learned"),
-        (preferring((3, 0)) + nll(3), preferring((1, 0)) + nll(1), "not learned"),
+        (preferring((3, 0)) + nll(3), preferring((1, 0)) + nll(1), "cannot tell"),
+        (preferring((3, 0)) + nll(3), preferring((1, 1)) + nll(1), "cannot tell"),
         (nll(3, 3), nll(2, 2.5), "learned"),
         (nll(3, 3), nll(2, 2.95), "cannot tell"),
         (nll(3, 3), nll(3, 3.5), "not learned"),

@@ -102,3 +102,13 @@ def test_the_fit_agrees_with_another_library():
     other = LogisticRegression(C=1e6).fit(x, credits)
     assert found.length_effect == pytest.approx(other.coef_[0, 0], abs=0.01)
     assert found.rate == pytest.approx(1 / (1 + np.exp(-other.intercept_[0])), abs=0.002)
+
+
+def test_one_clause_alone_has_no_interval_of_any_rate():
+    credits, clause = np.array([1.0, 0.0, 1.0]), ["c"] * 3
+    raw = Clustered(clause).rate(credits)
+    level = length_controlled_rate(credits, np.array([3.0, -1.0, 2.0]), clause)
+    for found in (raw, corrected_rate(raw, estimate(0.85), 200, 0), level):
+        assert (found.low, found.high) == (None, None)
+    exam = corrected_rate(estimate(0.6), Clustered(clause).rate(credits), 200, 0)
+    assert (exam.low, exam.high) == (None, None)

@@ -6,7 +6,7 @@ The unit is what a clause is: a sentence of a document, or a clause of a run.
 import difflib
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -133,22 +133,32 @@ def _same(text: str) -> str:
     return " ".join(text.split())
 
 
+_LIKE: tuple[Callable[[Unit], tuple[object, ...]], ...] = (
+    lambda unit: (unit.document, unit.headings, _same(unit.text)),
+    lambda unit: (unit.headings, _same(unit.text)),
+    lambda unit: (_same(unit.text),),
+)
+"""What two same units share, the surest first: of equal texts, those of one section."""
+
+
 def _matched(old: Sequence[Unit], new: Sequence[Unit]) -> list[tuple[int, int]]:
     """Places of the same unit on both sides, in the order of the old."""
-    waiting: dict[str, deque[int]] = defaultdict(deque)
-    for b, unit in enumerate(new):
-        waiting[_same(unit.text)].append(b)
-    equal = [
-        (a, waiting[_same(unit.text)].popleft())
-        for a, unit in enumerate(old)
-        if waiting[_same(unit.text)]
-    ]
-    taken_old, taken_new = {a for a, _ in equal}, {b for _, b in equal}
+    equal: dict[int, int] = {}
+    for key in _LIKE:
+        taken = set(equal.values())
+        waiting: dict[tuple[object, ...], deque[int]] = defaultdict(deque)
+        for b, unit in enumerate(new):
+            if b not in taken:
+                waiting[key(unit)].append(b)
+        for a, unit in enumerate(old):
+            if a not in equal and waiting[key(unit)]:
+                equal[a] = waiting[key(unit)].popleft()
+    taken = set(equal.values())
     return sorted(
-        equal
+        list(equal.items())
         + _similar(
-            [(a, old[a].text) for a in range(len(old)) if a not in taken_old],
-            [(b, new[b].text) for b in range(len(new)) if b not in taken_new],
+            [(a, old[a].text) for a in range(len(old)) if a not in equal],
+            [(b, new[b].text) for b in range(len(new)) if b not in taken],
         )
     )
 

@@ -52,7 +52,9 @@ def gate(
     markdown: Path | None = None,
     rules: _Rules = None,
 ) -> None:
-    """May this model go on? Exit code 0 or 1, with a line a rule.
+    """May this model go on? A line a rule.
+
+    Exit code 0 (open), 1 (closed) or 2 (could not be judged).
 
     The rules are those of `[gate]` in run.toml; a flag changes one for this call alone.
 
@@ -66,7 +68,7 @@ def gate(
     junit
         Write the result as JUnit XML to this file.
     markdown
-        Write the result as Markdown to this file, such as $GITHUB_STEP_SUMMARY.
+        Write the result as Markdown to this file; $GITHUB_STEP_SUMMARY is added to.
     """
     with errors_in_words():
         from adhere.gate import compare, judge, opens, read_evidence, write_junit, write_markdown

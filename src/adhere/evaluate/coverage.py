@@ -25,7 +25,7 @@ def clause_result(before: Sequence[Values], after: Sequence[Values]) -> Result:
 
     A system is right on a probe if it finds the reference likelier than its contrast and,
     where the reference begins with yes or no, that word likelier than the other. Where any of
-    the probes has a contrast or such a word, this decides:
+    the probes has a contrast or such a word, this decides, and one such probe alone "cannot tell":
 
     - "not learned": the last system is wrong on most of these probes.
     - "already followed": base and the last system are both right on most.
@@ -47,6 +47,8 @@ def clause_result(before: Sequence[Values], after: Sequence[Values]) -> Result:
         if min(gains) >= CLEAR_GAIN:
             return "learned"
         return "not learned" if max(gains) <= 0 else "cannot tell"
+    if len(right) == 1:
+        return "cannot tell"
     base, last = (_mean(side) for side in zip(*right, strict=True))
     if last < 0.5:
         return "not learned"

@@ -17,11 +17,11 @@ _STEADY = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corrected:
-    """A rate that was worked out from others, with its interval."""
+    """A rate that was worked out from others; bounds are None where one clause alone speaks."""
 
     rate: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def corrected_rate(rate: Estimate, exam: Estimate, draws: int, seed: int) -> Corrected:
@@ -34,12 +34,14 @@ def corrected_rate(rate: Estimate, exam: Estimate, draws: int, seed: int) -> Cor
     under Jeffreys' prior, with the effective size, and solved. The judge must be better
     than chance.
     """
+    [value] = _solve(np.array([rate.value]), np.array([exam.value]))
+    if rate.error is None or exam.error is None:
+        return Corrected(rate=float(value), low=None, high=None)
     rng = np.random.default_rng(seed)
     rates, skills = (_plausible(found, draws, rng) for found in (rate, exam))
     better = skills > 0.5
     solved = _solve(rates[better], skills[better])
     low, high = np.quantile(solved, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    [value] = _solve(np.array([rate.value]), np.array([exam.value]))
     return Corrected(rate=float(value), low=float(min(low, value)), high=float(max(high, value)))
 
 
@@ -91,6 +93,8 @@ def length_controlled_rate(
     fitted = data.fit()
     half = float(t.ppf((1 + LEVEL) / 2, members.max()) * data.errors(fitted, members)[0])
     theta, phi = map(float, fitted)
+    if len(names) == 1:
+        return LengthControlled(rate=float(expit(theta)), low=None, high=None, length_effect=phi)
     low, rate, high = (float(expit(theta + side * half)) for side in (-1, 0, 1))
     return LengthControlled(rate=rate, low=low, high=high, length_effect=phi)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from adhere.evaluate.pooled import pooled_means
 from adhere.evaluate.statistics import Clustered, holm
-from adhere.gate.rules import METRIC, Check, Evidence, Outcome, named
+from adhere.gate.rules import FAILED, FOLLOWED, METRIC, Check, Evidence, Outcome, named
 from adhere.report.data import Metric
 from adhere.settings import GateSettings
 
@@ -19,12 +19,10 @@ ALPHA = 0.05
 def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]:
     """Whether the new run's model is no worse than the old one's, overall and clause by clause.
 
-    Both are read on the probes that the two runs share; a clause of the old run that has
-    none in the new one is named, and nothing is claimed of it.
+    Both are read on the probes that the two runs share; what of the old run was not
+    measured again is named, and nothing is claimed of it.
     """
     shared = _shared(old, new)
-    tested = {old.probes[key].clause for key in old.values if key in old.probes}
-    lost = tested - {old.probes[key].clause for key in shared}
     if not shared:
         reason = f"No probe is shared with {old.run}, so the two cannot be compared."
         return [Check("against", "cannot tell", reason)]
@@ -41,12 +39,9 @@ def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]
             if (gains := _gains(old, new, shared, metric)) or metric != "yes_no_accuracy"
         ),
         *_clause_by_clause(changes_between(old, new, settings.margin), old, new, settings.margin),
+        _results(old, new),
     ]
-    if lost:
-        names = named([row for row in old.summary.get("clauses", ()) if row["id"] in lost])
-        reason = f"{len(lost)} clauses tested in {old.run} share no probe with this run."
-        checks.append(Check("against: lost", "cannot tell", reason, names))
-    return checks
+    return [*checks, *_not_compared(old, new, shared)]
 
 
 def changes_between(old: Evidence, new: Evidence, margin: float) -> list["Change"]:
@@ -142,6 +137,41 @@ def clause_changes(
             means.items(), holm(no_worse), holm(worse), strict=True
         )
     ]
+
+
+def _results(old: Evidence, new: Evidence) -> Check:
+    """Which clauses were followed and are now not learned.
+
+    Two or three probes a clause prove no single loss, so such a clause is named and the rule
+    cannot be told.
+    """
+    before, after = (
+        {row["id"]: row["result"] for row in one.summary.get("clauses", ())} for one in (old, new)
+    )
+    followed = [key for key in before if before[key] in FOLLOWED and key in after]
+    fallen = {key for key in followed if after[key] == FAILED}
+    reason = f"{len(fallen)} of {len(followed)} clauses followed in {old.run} are now not learned."
+    names = named([row for row in new.summary.get("clauses", ()) if row["id"] in fallen])
+    outcome: Outcome = "cannot tell" if fallen else "pass"
+    return Check("against: clause results", outcome, reason, names)
+
+
+def _not_compared(old: Evidence, new: Evidence, shared: Sequence[str]) -> list[Check]:
+    """The old run's clauses of which nothing was compared, and shared probes without a score."""
+    compared = _gains(old, new, shared, "reference_nll")
+    tested = {old.probes[key].clause for key in old.values if key in old.probes}
+    lost = tested - {old.probes[key].clause for key in compared}
+    unscored = [key for key in shared if key not in compared and "reference_nll" in old.values[key]]
+    checks: list[Check] = []
+    if lost:
+        names = named([row for row in old.summary.get("clauses", ()) if row["id"] in lost])
+        reason = f"{len(lost)} clauses tested in {old.run} have no probe that both runs scored."
+        checks.append(Check("against: lost", "cannot tell", reason, names))
+    if unscored:
+        names = tuple(f"{key} {new.probes[key].question}" for key in unscored)
+        reason = f"{len(unscored)} shared probes were scored in {old.run} and not in this run."
+        checks.append(Check("against: unscored", "cannot tell", reason, names))
+    return checks
 
 
 def _clause_by_clause(

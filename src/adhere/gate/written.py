@@ -1,5 +1,6 @@
 """The gate's result as files that CI systems show: JUnit XML and Markdown."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ def write_junit(checks: Sequence[Check], settings: GateSettings, run: Path, path
 
     suite = TestSuite("adhere gate")
     for check in checks:
-        case = TestCase(_plain(check.rule), _plain(run.name))
+        case = TestCase(_plain(check.rule), _plain(run.resolve().name))
         reason = _plain(check.reason)
         if check.outcome != "pass" and not opens([check], settings):
             case.result = [Failure(reason, check.outcome)]
@@ -33,10 +34,14 @@ def write_junit(checks: Sequence[Check], settings: GateSettings, run: Path, path
 
 
 def write_markdown(checks: Sequence[Check], settings: GateSettings, run: Path, path: Path) -> None:
-    """A heading with the result, a table of the rules, and the clauses concerned."""
+    """A heading with the result, a table of the rules, and the clauses or probes concerned.
+
+    $GITHUB_STEP_SUMMARY may hold what earlier steps wrote and is added to; another file is
+    replaced.
+    """
     state = "open" if opens(checks, settings) else "closed"
     lines = [
-        f"## adhere gate: {state} for {_cell(run.name)}",
+        f"## adhere gate: {state} for {_cell(run.resolve().name)}",
         "",
         "| | rule | why |",
         "|---|---|---|",
@@ -48,7 +53,7 @@ def write_markdown(checks: Sequence[Check], settings: GateSettings, run: Path, p
     for check in checks:
         if check.clauses and check.outcome != "pass":
             lines += [
-                f"<details><summary>{check.rule}: {len(check.clauses)} clauses</summary>",
+                f"<details><summary>{check.rule}: {len(check.clauses)} named</summary>",
                 "",
                 *(f"- {_cell(clause)}" for clause in check.clauses),
                 "",
@@ -56,7 +61,9 @@ def write_markdown(checks: Sequence[Check], settings: GateSettings, run: Path, p
                 "",
             ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines), encoding="utf-8")
+    shared = os.environ.get("GITHUB_STEP_SUMMARY")
+    with path.open("a" if str(path) == shared else "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
 
 
 def _plain(text: str) -> str:
