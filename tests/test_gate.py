@@ -116,8 +116,8 @@ def test_what_is_forbidden(results: list[str], most: int, outcome: str, named: i
     ("change", "outcome", "why"),
     [
         (-0.1, "pass", "less base is −0.10 (−0.15 to −0.05); it is better."),
-        (-0.04, "cannot tell", "−0.04 (−0.09 to 0.01); the interval holds zero"),
-        (0.04, "cannot tell", "0.04 (−0.01 to 0.09); the interval holds zero"),
+        (-0.04, "fail", "−0.04 (−0.09 to 0.01); the interval holds zero"),
+        (0.04, "fail", "0.04 (−0.01 to 0.09); the interval holds zero"),
         (0.1, "fail", "0.10 (0.05 to 0.15); it is worse."),
     ],
 )

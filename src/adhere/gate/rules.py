@@ -149,7 +149,7 @@ def _better(evidence: Evidence, metric: Metric) -> Check:
 _SHOWN: Mapping[Comparison, tuple[Outcome, str]] = {
     "better": ("pass", "it is better"),
     "worse": ("fail", "it is worse"),
-    "overlap": ("cannot tell", "the interval holds zero, so no difference is shown"),
+    "overlap": ("fail", "the interval holds zero, so it is not shown to be better"),
     "unknown": ("cannot tell", "without an interval this shows nothing"),
 }
 
