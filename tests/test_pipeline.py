@@ -399,6 +399,31 @@ def test_a_run_killed_in_generate_asks_only_what_was_not_answered(
     assert not list(run.glob("*.partial"))
 
 
+def test_a_second_command_on_a_run_is_refused_until_the_first_has_gone(
+    tmp_path: Path, run_settings: RunSettings, slow: tuple[str, Callable[[], object]]
+) -> None:
+    address, speed_up = slow
+    run = tmp_path / "run"
+    settings = run_settings.merge({"models": {"teacher": address}}, "test")
+    settings.write(run / "run.toml")
+    process = start(["run", str(run)])
+    wait(lambda: len(cached(run)) >= 5, process, 60)
+    left = sorted(path.name for path in run.glob("*.partial"))
+    with pytest.raises(InputError) as error:
+        run_stages(run, settings, NoProgress(), ["clauses"], again=True)
+    assert str(error.value) == (
+        f"{run}: another adhere works in this folder (it holds {run / '.lock'}); wait for it, "
+        "or stop it."
+    )
+    assert sorted(path.name for path in run.glob("*.partial")) == left
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    speed_up()
+    run_stages(run, settings, NoProgress(), ["clauses"])
+    assert state(run, settings, "clauses") == "up to date"
+
+
 def test_an_interrupted_command_says_how_to_go_on_and_the_run_goes_on(
     tmp_path: Path,
     run_settings: RunSettings,

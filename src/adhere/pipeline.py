@@ -27,6 +27,7 @@ from adhere.stages import (
 )
 from adhere.store import (
     Manifest,
+    alone_in,
     content_key,
     file_sha256,
     folder_hashes,
@@ -70,14 +71,19 @@ def run_stages(
     """Bring the wanted stages of a run up to date, in the order of the table.
 
     A stage whose inputs, settings and prompts are unchanged is skipped, unless
-    `again`. Raises InputError when a stage's input is not there yet, or was made from
-    what has been replaced since, and whatever AdhereError a stage raises; finished
-    stages and cached completions stay. Under `accelerate launch` only trainings can be
-    wanted.
+    `again`. Raises InputError when another adhere works in the folder, when a stage's
+    input is not there yet, or was made from what has been replaced since, and whatever
+    AdhereError a stage raises; finished stages and cached completions stay. Under
+    `accelerate launch` only trainings can be wanted.
     """
     bench = Bench(run, settings, progress)
     from_first(partial(_require_one_process, run, wanted))
-    checked = False
+    with alone_in(run):
+        _bring_up_to_date(bench, wanted, again=again)
+
+
+def _bring_up_to_date(bench: Bench, wanted: Sequence[str], *, again: bool) -> None:
+    settings, progress, checked = bench.settings, bench.progress, False
     for name in [stage for stage in STAGES if stage in wanted]:
         if why := switched_off(name, settings):
             progress.stage(name, f"off ({why})")
