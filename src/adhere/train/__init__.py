@@ -78,6 +78,7 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
         midtrain = [settings.midtrain.tuning] if settings.midtrain.enabled else []
         for tuning in dict.fromkeys((*midtrain, settings.sft.tuning, settings.dpo.tuning)):
             yield from tuning_problems(tuning)
+    yield from _adapter_problems(settings)
     if settings.sft.general:
         try:
             read_general(Path(settings.sft.general))
@@ -88,6 +89,22 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
         yield MissingExtraError(
             f"tracking.report_to = '{tracker}' needs that package; pip install {tracker}."
         )
+
+
+def _adapter_problems(settings: RunSettings) -> Iterator[AdhereError]:
+    """Adapters that a training is to go on from in another rank or alpha."""
+    ways = [("sft", settings.sft, "dpo", settings.dpo, "")]
+    if settings.midtrain.enabled:
+        off = ", or midtrain.enabled = false"
+        ways.insert(0, ("midtrain", settings.midtrain, "sft", settings.sft, off))
+    for before, first, stage, then, off in ways:
+        for name in ("lora_rank", "lora_alpha"):
+            has, wanted = getattr(first, name), getattr(then, name)
+            if has != wanted and "full" not in (first.tuning, then.tuning):
+                yield InputError(
+                    f"{stage}.{name} is {wanted}, and {stage} goes on from {before}'s adapter, "
+                    f"whose {name} is {has}; set {before}.{name} too{off}."
+                )
 
 
 def plan_ahead(stage: str, model: Path, settings: TrainSettings) -> str:
@@ -165,10 +182,11 @@ def train_sft(
     """Teach the model the examples' answers; the loss is over the answers alone.
 
     Of `general`, as many are mixed in as make up the settings' share of all rows. With
-    `task.adapter` training goes on from that adapter (and keeps its rank). A call that
-    was interrupted is resumed when it is made again with the same folder.
+    `task.adapter` training goes on from that adapter. A call that was interrupted is
+    resumed when it is made again with the same folder.
 
-    Raises InputError when no row is left to train on, EngineError when the model
+    Raises InputError when no row is left to train on or the adapter is of another rank
+    or alpha than the settings', EngineError when the model
     cannot be loaded, will not fit in memory or the training fails, MissingExtraError
     without the libraries.
     """
@@ -213,8 +231,8 @@ def train_dpo(
 ) -> TrainingResult:
     """Teach the model to prefer the chosen answers of the pairs.
 
-    With `task.adapter`, an SFT adapter's folder, training goes on from that adapter
-    (and keeps its rank), and a frozen copy of it is the reference. Without, a new
+    With `task.adapter`, an SFT adapter's folder, training goes on from that adapter,
+    and a frozen copy of it is the reference. Without, a new
     adapter is trained and the bare model is the reference. Full tuning starts from
     the adapter merged into the model, and that is the reference. Probes that have a
     contrast are the held-out pairs. Resumes and raises as `train_sft` does.
