@@ -4,7 +4,6 @@ import json
 import math
 import os
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -63,8 +62,6 @@ class TrainingResult:
     dropped: list[Dropped]
     steps: int
     """Of the optimiser, those before an interruption included."""
-    seconds: float
-    """Of this call."""
     tokens: int
     """Trained on, over all epochs, without padding; DPO reads a prompt once with each answer."""
     passes: float
@@ -121,7 +118,6 @@ class Work:
     """The checkpoint to go on from."""
     alarms: tuple[Alarm, ...] = ()
     """What its curve is watched for."""
-    started: float = field(default_factory=time.monotonic)
 
     @property
     def longest(self) -> int:
@@ -316,7 +312,6 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         rows=work.once,
         dropped=work.dropped,
         steps=trainer.state.global_step,
-        seconds=time.monotonic() - work.started,
         tokens=int(trainer.state.num_input_tokens_seen),
         passes=round(trainer.state.epoch, 2),
         curve=curve,
