@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 
 from adhere.engines.scripted import ScriptedEngine
-from adhere.errors import InputError, SettingsError
+from adhere.errors import EngineError, InputError, SettingsError
 from adhere.pipeline import describe, run_stages, standings
 from adhere.progress import NoProgress
 from adhere.records import Clause, Rewriting
@@ -272,6 +272,42 @@ def test_models_are_looked_for_before_the_work(
     assert asked == []
     assert not list(run.glob("*.partial"))
     assert stale(run, saved(run)) == []
+
+
+@pytest.fixture
+def failing(tmp_path: Path, run_settings: RunSettings) -> Callable[[str], RunSettings]:
+    """Settings with a copy of the teacher that fails where an expression is found."""
+
+    def settings(match: str) -> RunSettings:
+        script = tmp_path / "failing.toml"
+        rule = f"[[rules]]\nmatch = '{match}'\nreply = 'error: out of paper'\n"
+        script.write_text(rule + SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
+        return run_settings.merge({"models": {"teacher": f"scripted:{script}"}}, "test")
+
+    return settings
+
+
+def test_requests_that_failed_are_counted_and_said(
+    tmp_path: Path, failing: Callable[[str], RunSettings]
+) -> None:
+    run, log = tmp_path / "run", Log()
+    run_stages(run, failing(r"\bmay\b[^\n]* comes to:\Z"), log, ["ingest", "clauses"])
+    found = requests_of(run, "clauses")
+    assert 0 < found["failed"] < found["new"]
+    assert (
+        f"{found['failed']} of {found['new']} requests failed (the last: out of paper); "
+        f"`adhere clauses {run} --again` asks them anew."
+    ) in log.notes
+
+
+def test_a_stage_of_which_every_request_failed_is_not_finished(
+    tmp_path: Path, failing: Callable[[str], RunSettings]
+) -> None:
+    run = tmp_path / "run"
+    said = r"clauses: (\d+) of \1 requests failed \(the last: out of paper\)\. Mend that"
+    with pytest.raises(EngineError, match=said):
+        run_stages(run, failing("."), NoProgress(), ["ingest", "clauses"])
+    assert not list(run.glob("clauses*"))
 
 
 def test_a_document_without_values_ends_in_a_sentence(

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adhere.bench import Bench
+from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
-from adhere.errors import InputError
+from adhere.errors import EngineError, InputError
 from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
@@ -139,7 +140,7 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
     before = replace(bench.asked)
     kept = fresh_folder(bench.run / name, keep_partial=stage.resumes)
     with kept if is_first() else unkept_folder() as folder:
-        outcome = stage.work(bench, folder)
+        outcome = _outcome(bench, name, folder, before)
         manifest = Manifest(
             stage=name,
             key=key,
@@ -160,12 +161,40 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
     return manifest
 
 
+def _outcome(bench: Bench, name: str, folder: Path, before: CacheStats) -> Outcome:
+    """What the stage has to say; where it finds nothing, requests that failed may be why."""
+    try:
+        outcome = STAGES[name].work(bench, folder)
+    except InputError:
+        _say_failures(bench, name, before)
+        raise
+    _say_failures(bench, name, before)
+    return outcome
+
+
+def _say_failures(bench: Bench, name: str, before: CacheStats) -> None:
+    """Raises EngineError where every request since `before` failed."""
+    now = bench.asked
+    failed, new = now.errors - before.errors, now.misses - before.misses
+    if not failed:
+        return
+    said = f"{failed:,} of {new:,} requests failed (the last: {now.last_error})"
+    if failed == new and now.hits == before.hits:
+        raise EngineError(f"{name}: {said}. Mend that, and the same command asks them again.")
+    bench.progress.note(f"{said}; `adhere {name} {bench.run} --again` asks them anew.")
+
+
 def _requests(bench: Bench, before: CacheStats) -> dict[str, int]:
     """What was answered since `before`: from the cache, anew, and the tokens of all of it."""
     reused, new = bench.asked.hits - before.hits, bench.asked.misses - before.misses
     if reused + new:
         bench.progress.note(f"requests: {reused:,} reused, {new:,} new")
-    return {"reused": reused, "new": new, "tokens": bench.asked.tokens - before.tokens}
+    return {
+        "reused": reused,
+        "new": new,
+        "failed": bench.asked.errors - before.errors,
+        "tokens": bench.asked.tokens - before.tokens,
+    }
 
 
 def _require_one_process(run: Path, wanted: Sequence[str]) -> None:
