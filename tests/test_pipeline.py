@@ -274,6 +274,15 @@ def test_models_are_looked_for_before_the_work(
     assert stale(run, saved(run)) == []
 
 
+def test_how_trainings_are_set_is_in_no_data_stages_way(
+    tmp_path: Path, run_settings: RunSettings
+) -> None:
+    settings = run_settings.merge({"sft": {"general": "none.jsonl"}}, "test")
+    run_stages(tmp_path / "run", settings, NoProgress(), ["ingest", "clauses"])
+    with pytest.raises(InputError, match=r"none\.jsonl: no such file"):
+        run_stages(tmp_path / "run", settings, NoProgress())
+
+
 @pytest.fixture
 def failing(tmp_path: Path, run_settings: RunSettings) -> Callable[[str], RunSettings]:
     """Settings with a copy of the teacher that fails where an expression is found."""

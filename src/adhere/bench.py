@@ -20,7 +20,7 @@ from adhere.records import Document
 from adhere.settings import RunSettings
 from adhere.store import read_records
 from adhere.teacher import Teacher
-from adhere.train import check_training
+from adhere.train import check_libraries, check_training
 
 T = TypeVar("T")
 
@@ -43,14 +43,14 @@ class Bench:
         """A file of the run; of several processes, the first reads it for all."""
         return from_first(lambda: read_records(self.run / name, kind))
 
-    def check(self, *, asking: bool = True, scoring: bool = True) -> None:
+    def check(self, *, asking: bool = True, scoring: bool = True, training: bool = True) -> None:
         """Raise now what would otherwise be found after an hour.
 
         Unknown or unreachable models, missing packages, files of the user's that are not
         of their layout, a way of training that this machine does not have; weights are
         fetched here. Unless `asking`, only what training needs: a teacher whose server has
         made room for it need not answer. Unless `scoring`, the teacher need not say how
-        likely a given text is.
+        likely a given text is. Unless `training`, nothing of how the trainings are set.
         """
         if asking:
             self._check_engines()
@@ -58,7 +58,10 @@ class Bench:
                 self.check_likelihoods()
             checkpoint_folder(self.settings.models.embedder, self.progress)
         checkpoint_folder(self.settings.models.student, self.progress)
-        check_training(self.settings)
+        if training:
+            check_training(self.settings)
+        else:
+            check_libraries()
 
     def _check_engines(self) -> None:
         read_extras(self.settings.evaluate)

@@ -93,9 +93,10 @@ def _bring_up_to_date(bench: Bench, wanted: Sequence[str], *, again: bool) -> No
         if not todo:
             continue
         if not checked and any(item.startswith("models") for item in STAGES[name].settings):
-            asking = not all(STAGES[stage].resumes for stage in wanted)
+            trains = [STAGES[stage].resumes for stage in wanted]
+            asking, training = not all(trains), any(trains)
             scoring = any(needs_likelihoods(stage, settings) for stage in wanted)
-            from_first(partial(bench.check, asking=asking, scoring=scoring))
+            from_first(partial(bench.check, asking=asking, scoring=scoring, training=training))
             checked = True
         progress.stage(name, STAGES[name].does)
         manifest = _run_stage(bench, name, *todo)

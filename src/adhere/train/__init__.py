@@ -51,6 +51,7 @@ __all__ = [
     "General",
     "Task",
     "TrainingResult",
+    "check_libraries",
     "check_training",
     "own_answers",
     "pace",
@@ -63,6 +64,17 @@ __all__ = [
 ]
 
 
+def check_libraries() -> None:
+    """Raise MissingExtraError where a package is missing that trains or loads models."""
+    for problem in _missing_libraries():
+        raise problem
+
+
+def _missing_libraries() -> list[AdhereError]:
+    """The first one, if any."""
+    return [missing_library(name) for name in LIBRARIES if find_spec(name) is None][:1]
+
+
 def check_training(settings: RunSettings) -> None:
     """Raise an AdhereError now for what the trainings of a run would only find in hours."""
     for problem in training_problems(settings):
@@ -71,10 +83,9 @@ def check_training(settings: RunSettings) -> None:
 
 def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
     """All that the trainings of a run lack on this machine."""
-    absent = [name for name in LIBRARIES if find_spec(name) is None]
-    if absent:
-        yield missing_library(absent[0])
-    else:
+    absent = _missing_libraries()
+    yield from absent
+    if not absent:
         midtrain = [settings.midtrain.tuning] if settings.midtrain.enabled else []
         for tuning in dict.fromkeys((*midtrain, settings.sft.tuning, settings.dpo.tuning)):
             yield from tuning_problems(tuning)
@@ -109,9 +120,8 @@ def _adapter_problems(settings: RunSettings) -> Iterator[AdhereError]:
 
 def plan_ahead(stage: str, model: Path, settings: TrainSettings) -> str:
     """How a training would be done here, with rows as long as they may be, in a sentence."""
-    absent = [name for name in LIBRARIES if find_spec(name) is None]
-    if absent:
-        return str(missing_library(absent[0]))
+    if absent := _missing_libraries():
+        return str(absent[0])
     with training_libraries():
         try:
             plan = recommended(
