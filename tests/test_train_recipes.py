@@ -19,6 +19,7 @@ from adhere.settings import DPOSettings, RunSettings, SFTSettings
 from adhere.train import (
     General,
     TrainingResult,
+    check_training,
     loading,
     own_answers,
     read_general,
@@ -368,6 +369,15 @@ def test_a_wrong_file_of_general_instructions_is_named_before_any_work(
     assert "general.jsonl: not UTF-8 text" in adhere_says("sft", str(run), f"--sft.general={file}")
     said = adhere_says("sft", str(run), "--sft.general=none.jsonl")
     assert "none.jsonl: no such file" in said
+
+
+def test_general_instructions_without_a_share_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "general.jsonl"
+    file.write_text('{"question": "Hello?", "answer": "Hello!"}\n', encoding="utf-8")
+    settings = RunSettings.parse({"sft": {"general": str(file)}}, "test")
+    with pytest.raises(SettingsError, match=r"sft\.general_share is 0, so .* such as 0\.2"):
+        check_training(settings)
+    check_training(settings.merge({"sft": {"general_share": 0.2}}, "test"))
 
 
 def test_blank_lines_between_general_instructions_are_no_matter(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 
-from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
+from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError, SettingsError
 from adhere.processes import in_all
 from adhere.records import Example, PreferencePair, Probe
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
@@ -95,6 +95,11 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
             read_general(Path(settings.sft.general))
         except InputError as error:
             yield error
+        if not settings.sft.general_share:
+            yield SettingsError(
+                f"sft.general is {settings.sft.general}, and sft.general_share is 0, so that "
+                "nothing of it would be read; set sft.general_share, such as 0.2, or leave sft.general out."
+            )
     tracker = settings.tracking.report_to
     if tracker != "none" and find_spec(tracker) is None:
         yield MissingExtraError(
