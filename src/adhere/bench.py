@@ -9,7 +9,7 @@ from adhere.embedding import Embed, embedder
 from adhere.engines import open_engine
 from adhere.engines.base import Engine
 from adhere.engines.cached import Cached, CacheStats
-from adhere.errors import EngineError
+from adhere.errors import EngineError, InputError
 from adhere.evaluate.extras import read_extras
 from adhere.grounding import score_request
 from adhere.models import checkpoint_folder, unread
@@ -18,7 +18,7 @@ from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Document
 from adhere.settings import RunSettings
-from adhere.store import read_records
+from adhere.store import read_manifest, read_records
 from adhere.teacher import Teacher
 from adhere.train import check_libraries, check_training
 
@@ -138,13 +138,24 @@ class Bench:
         """What a training stage left: a checkpoint, and the adapter to lay over it, if any.
 
         Full tuning leaves a checkpoint of its own; an adapter belongs to the checkpoint
-        that its training started from. None is the student as it came.
+        that its training started from. None is the student as it came. Raises InputError
+        for a training that started from another student than the settings name.
         """
         if stage is None:
             return self.student, None
+        self._require_student(stage)
         if (self.run / stage / "model").is_dir():
             return self.run / stage / "model", None
         return self.trained(self.before(stage))[0], self.run / stage / "adapter"
+
+    def _require_student(self, stage: str) -> None:
+        manifest, student = read_manifest(self.run / stage), self.settings.models.student
+        before = manifest.settings.get("models.student", student) if manifest else student
+        if before != student:
+            raise InputError(
+                f"{self.run}: '{stage}' was trained from {before}, and models.student is {student} "
+                f"now; run `adhere {stage} {self.run}` first, or set models.student back."
+            )
 
     def before(self, stage: str) -> str | None:
         """The training that this one goes on from, if any."""
