@@ -98,7 +98,8 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
         if not settings.sft.general_share:
             yield SettingsError(
                 f"sft.general is {settings.sft.general}, and sft.general_share is 0, so that "
-                "nothing of it would be read; set sft.general_share, such as 0.2, or leave sft.general out."
+                "nothing of it would be read; set sft.general_share, such as 0.2, or leave "
+                "sft.general out."
             )
     tracker = settings.tracking.report_to
     if tracker != "none" and find_spec(tracker) is None:
