@@ -14,6 +14,7 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 
+from adhere.bench import Bench
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import EngineError, InputError, SettingsError
 from adhere.pipeline import describe, run_stages, standings
@@ -148,6 +149,16 @@ def test_a_changed_document_is_read_again(tmp_path: Path) -> None:
     assert state(run, settings, "ingest") == "up to date"
 
 
+def test_a_changed_gate_puts_the_report_out_of_date_and_no_model_is_asked_for_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = saved(run).merge({"gate": {"margin": 0.2}}, "test")
+    assert stale(run, settings) == ["report"]
+    monkeypatch.setattr(Bench, "check", pytest.fail)
+    run_stages(run, settings, NoProgress())
+    assert stale(run, settings) == []
+
+
 def test_a_users_prompt_puts_the_stages_with_models_out_of_date(run: Path) -> None:
     (run / "prompts").mkdir()
     (run / "prompts" / "question.md").write_text("{{ place }} {{ statement }} {{ opening }}:")
@@ -159,7 +170,7 @@ def test_what_comes_out_the_same_leaves_the_later_stages_up_to_date(run: Path) -
     settings = saved(run).merge({"curate": {"min_margin": 0.1001}}, "test")
     log = Log()
     run_stages(run, settings, log)
-    assert log.ended == ["curate"]
+    assert log.ended == ["curate", "report"]  # which shows the settings
     assert stale(run, settings) == []
 
 

@@ -21,6 +21,7 @@ from adhere.stages import (
     files_of,
     is_on,
     needs_likelihoods,
+    needs_models,
     parents,
     prompts_of,
     settings_of,
@@ -92,7 +93,7 @@ def _bring_up_to_date(bench: Bench, wanted: Sequence[str], *, again: bool) -> No
         todo = from_first(partial(_todo, bench, name, again=again))
         if not todo:
             continue
-        if not checked and any(item.startswith("models") for item in STAGES[name].settings):
+        if not checked and needs_models(name):
             trains = [STAGES[stage].resumes for stage in wanted]
             asking, training = not all(trains), any(trains)
             scoring = any(needs_likelihoods(stage, settings) for stage in wanted)
