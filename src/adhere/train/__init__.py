@@ -70,7 +70,7 @@ def check_libraries() -> None:
         raise problem
 
 
-def _missing_libraries() -> list[AdhereError]:
+def _missing_libraries() -> list[MissingExtraError]:
     """The first one, if any."""
     return [missing_library(name) for name in LIBRARIES if find_spec(name) is None][:1]
 
@@ -110,7 +110,9 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
 
 def _adapter_problems(settings: RunSettings) -> Iterator[AdhereError]:
     """Adapters that a training is to go on from in another rank or alpha."""
-    ways = [("sft", settings.sft, "dpo", settings.dpo, "")]
+    ways: list[tuple[str, TrainSettings, str, TrainSettings, str]] = [
+        ("sft", settings.sft, "dpo", settings.dpo, "")
+    ]
     if settings.midtrain.enabled:
         off = ", or midtrain.enabled = false"
         ways.insert(0, ("midtrain", settings.midtrain, "sft", settings.sft, off))
