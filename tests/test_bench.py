@@ -1,18 +1,21 @@
 """The engines that judge: the teacher where none is given, and never where one is."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import SCRIPT
+from fakes import finish
 
 from adhere.bench import Bench
 from adhere.cli import app
-from adhere.errors import AdhereError
+from adhere.errors import AdhereError, InputError
 from adhere.progress import NoProgress
 from adhere.records import Document
 from adhere.settings import Choices, RunSettings
+from adhere.store import read_manifest, write_manifest
 
 TEACHER = f"scripted:{SCRIPT}"
 
@@ -69,6 +72,23 @@ def test_what_is_trained_is_found_whether_adapter_or_checkpoint(
     }
     assert one.trained(one.finished["sft+dpo"]) == (run / "dpo" / "model", None)
     assert one.trained(one.finished["dpo"]) == (tiny_student, run / "dpo-alone" / "adapter")
+
+
+def test_what_was_trained_from_another_student_is_not_laid_over_this_one(
+    adapted_run: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(adapted_run, tmp_path / "run")
+    settings = RunSettings.read(run / "run.toml")
+    finish(run, "sft", "x")
+    manifest = read_manifest(run / "sft")
+    assert manifest is not None
+    old = {"models.student": settings.models.student}
+    write_manifest(run / "sft", replace(manifest, settings=old))
+    Bench(run, settings, NoProgress()).trained("sft")
+    another = settings.merge({"models": {"student": "another"}}, "test")
+    said = r"'sft' was trained from .*student, and models\.student is another now; run `adhere sft"
+    with pytest.raises(InputError, match=said):
+        Bench(run, another, NoProgress()).trained("sft")
 
 
 class Notes(NoProgress):

@@ -14,8 +14,9 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 
+from adhere.bench import Bench
 from adhere.engines.scripted import ScriptedEngine
-from adhere.errors import InputError, SettingsError
+from adhere.errors import EngineError, InputError, SettingsError
 from adhere.pipeline import describe, run_stages, standings
 from adhere.progress import NoProgress
 from adhere.records import Clause, Rewriting
@@ -148,6 +149,16 @@ def test_a_changed_document_is_read_again(tmp_path: Path) -> None:
     assert state(run, settings, "ingest") == "up to date"
 
 
+def test_a_changed_gate_puts_the_report_out_of_date_and_no_model_is_asked_for_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = saved(run).merge({"gate": {"margin": 0.2}}, "test")
+    assert stale(run, settings) == ["report"]
+    monkeypatch.setattr(Bench, "check", pytest.fail)
+    run_stages(run, settings, NoProgress())
+    assert stale(run, settings) == []
+
+
 def test_a_users_prompt_puts_the_stages_with_models_out_of_date(run: Path) -> None:
     (run / "prompts").mkdir()
     (run / "prompts" / "question.md").write_text("{{ place }} {{ statement }} {{ opening }}:")
@@ -159,7 +170,7 @@ def test_what_comes_out_the_same_leaves_the_later_stages_up_to_date(run: Path) -
     settings = saved(run).merge({"curate": {"min_margin": 0.1001}}, "test")
     log = Log()
     run_stages(run, settings, log)
-    assert log.ended == ["curate"]
+    assert log.ended == ["curate", "report"]  # which shows the settings
     assert stale(run, settings) == []
 
 
@@ -272,6 +283,51 @@ def test_models_are_looked_for_before_the_work(
     assert asked == []
     assert not list(run.glob("*.partial"))
     assert stale(run, saved(run)) == []
+
+
+def test_how_trainings_are_set_is_in_no_data_stages_way(
+    tmp_path: Path, run_settings: RunSettings
+) -> None:
+    settings = run_settings.merge({"sft": {"general": "none.jsonl"}}, "test")
+    run_stages(tmp_path / "run", settings, NoProgress(), ["ingest", "clauses"])
+    with pytest.raises(InputError, match=r"none\.jsonl: no such file"):
+        run_stages(tmp_path / "run", settings, NoProgress())
+
+
+@pytest.fixture
+def failing(tmp_path: Path, run_settings: RunSettings) -> Callable[[str], RunSettings]:
+    """Settings with a copy of the teacher that fails where an expression is found."""
+
+    def settings(match: str) -> RunSettings:
+        script = tmp_path / "failing.toml"
+        rule = f"[[rules]]\nmatch = '{match}'\nreply = 'error: out of paper'\n"
+        script.write_text(rule + SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
+        return run_settings.merge({"models": {"teacher": f"scripted:{script}"}}, "test")
+
+    return settings
+
+
+def test_requests_that_failed_are_counted_and_said(
+    tmp_path: Path, failing: Callable[[str], RunSettings]
+) -> None:
+    run, log = tmp_path / "run", Log()
+    run_stages(run, failing(r"\bmay\b[^\n]* comes to:\Z"), log, ["ingest", "clauses"])
+    found = requests_of(run, "clauses")
+    assert 0 < found["failed"] < found["new"]
+    assert (
+        f"{found['failed']} of {found['new']} requests failed (the last: out of paper); "
+        f"`adhere clauses {run} --again` asks them anew."
+    ) in log.notes
+
+
+def test_a_stage_of_which_every_request_failed_is_not_finished(
+    tmp_path: Path, failing: Callable[[str], RunSettings]
+) -> None:
+    run = tmp_path / "run"
+    said = r"clauses: (\d+) of \1 requests failed \(the last: out of paper\)\. Mend that"
+    with pytest.raises(EngineError, match=said):
+        run_stages(run, failing("."), NoProgress(), ["ingest", "clauses"])
+    assert not list(run.glob("clauses*"))
 
 
 def test_a_document_without_values_ends_in_a_sentence(
@@ -397,6 +453,31 @@ def test_a_run_killed_in_generate_asks_only_what_was_not_answered(
     assert expected is not None
     assert made.outputs == expected.outputs
     assert not list(run.glob("*.partial"))
+
+
+def test_a_second_command_on_a_run_is_refused_until_the_first_has_gone(
+    tmp_path: Path, run_settings: RunSettings, slow: tuple[str, Callable[[], object]]
+) -> None:
+    address, speed_up = slow
+    run = tmp_path / "run"
+    settings = run_settings.merge({"models": {"teacher": address}}, "test")
+    settings.write(run / "run.toml")
+    process = start(["run", str(run)])
+    wait(lambda: len(cached(run)) >= 5, process, 60)
+    left = sorted(path.name for path in run.glob("*.partial"))
+    with pytest.raises(InputError) as error:
+        run_stages(run, settings, NoProgress(), ["clauses"], again=True)
+    assert str(error.value) == (
+        f"{run}: another adhere works in this folder (it holds {run / '.lock'}); wait for it, "
+        "or stop it."
+    )
+    assert sorted(path.name for path in run.glob("*.partial")) == left
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    speed_up()
+    run_stages(run, settings, NoProgress(), ["clauses"])
+    assert state(run, settings, "clauses") == "up to date"
 
 
 def test_an_interrupted_command_says_how_to_go_on_and_the_run_goes_on(

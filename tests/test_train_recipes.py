@@ -16,7 +16,15 @@ from adhere.errors import InputError, MissingExtraError, SettingsError
 from adhere.pipeline import run_stages, standings
 from adhere.progress import NoProgress
 from adhere.settings import DPOSettings, RunSettings, SFTSettings
-from adhere.train import General, TrainingResult, loading, own_answers, read_general
+from adhere.train import (
+    General,
+    TrainingResult,
+    check_training,
+    loading,
+    own_answers,
+    read_general,
+    training_problems,
+)
 from adhere.train.general import general_rows
 from adhere.train.preferences import unpaired
 from adhere.train.rows import answer_row
@@ -209,6 +217,44 @@ def test_qlora_is_refused_before_any_work_where_it_cannot_run(
         loading.check_tuning("qlora")
 
 
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        (
+            {"sft": {"lora_rank": 64}, "dpo": {"lora_rank": 64}},
+            [
+                "sft.lora_rank is 64, and sft goes on from midtrain's adapter, whose lora_rank is "
+                "32; set midtrain.lora_rank too, or midtrain.enabled = false."
+            ],
+        ),
+        (
+            {"dpo": {"lora_alpha": 8}},
+            [
+                "dpo.lora_alpha is 8, and dpo goes on from sft's adapter, whose lora_alpha is 32; "
+                "set sft.lora_alpha too."
+            ],
+        ),
+        ({"midtrain": {"enabled": False, "lora_rank": 64}}, []),
+        ({"midtrain": {"tuning": "full", "lora_rank": 64}}, []),
+        ({"dpo": {"tuning": "full", "lora_rank": 64}}, []),
+    ],
+)
+def test_an_adapter_that_would_not_get_its_rank_or_alpha_is_refused_before_any_work(
+    changes: dict[str, Any], problems: list[str]
+) -> None:
+    settings = RunSettings.parse(changes, "test")
+    assert [str(problem) for problem in training_problems(settings)] == problems
+
+
+@pytest.mark.parametrize(("name", "has"), [("lora_rank", 4), ("lora_alpha", 32)])
+def test_an_adapter_of_another_rank_or_alpha_is_not_gone_on_from(
+    tiny_student: Path, after_sft: Path, tmp_path: Path, name: str, has: int
+) -> None:
+    settings = other(DPO, epochs=1, **{name: 7})
+    with pytest.raises(InputError, match=rf"adapter of {name} {has}, and its own {name} is 7;"):
+        train_dpo(PAIRS, [], tiny_student, after_sft, settings, tmp_path, NoProgress())
+
+
 def adhere_says(*arguments: str) -> str:
     said = command(*arguments)
     assert said.code == 2
@@ -323,6 +369,15 @@ def test_a_wrong_file_of_general_instructions_is_named_before_any_work(
     assert "general.jsonl: not UTF-8 text" in adhere_says("sft", str(run), f"--sft.general={file}")
     said = adhere_says("sft", str(run), "--sft.general=none.jsonl")
     assert "none.jsonl: no such file" in said
+
+
+def test_general_instructions_without_a_share_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "general.jsonl"
+    file.write_text('{"question": "Hello?", "answer": "Hello!"}\n', encoding="utf-8")
+    settings = RunSettings.parse({"sft": {"general": str(file)}}, "test")
+    with pytest.raises(SettingsError, match=r"sft\.general_share is 0, so .* such as 0\.2"):
+        check_training(settings)
+    check_training(settings.merge({"sft": {"general_share": 0.2}}, "test"))
 
 
 def test_blank_lines_between_general_instructions_are_no_matter(tmp_path: Path) -> None:

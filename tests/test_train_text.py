@@ -127,7 +127,7 @@ def test_sft_goes_on_from_the_midtrained_adapter(
     tiny_student: Path, tmp_path: Path, trainers: list[Any]
 ) -> None:
     train_text("midtrain", tiny_student, SETTINGS, tmp_path / "text", NoProgress())
-    settings = SFTSettings(epochs=1, batch_size=8, learning_rate=1e-3)
+    settings = SFTSettings(epochs=1, batch_size=8, lora_rank=4, learning_rate=1e-3)
     adapter = tmp_path / "text" / "adapter"
     read = copies(trainers[0])
     train_sft(EXAMPLES, [], tiny_student, adapter, settings, tmp_path / "sft", NoProgress())

@@ -180,6 +180,9 @@ def test_a_loss_that_breaks_stops_the_training_and_keeps_the_last_good_adapter(
     assert (kept / "adapter_config.json").exists()
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "adapter").exists()
+    lines = (tmp_path / "curve.jsonl").read_text(encoding="utf-8").splitlines()
+    points = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    assert [point["step"] for point in points if "loss" in point][-1] < points[-1]["step"] == 10
     result = train_sft(EXAMPLES, [], tiny_student, None, SFT, tmp_path, NoProgress())
     assert result.steps == 12  # from the beginning
     assert not kept.exists()
@@ -269,7 +272,7 @@ def test_a_training_can_be_stopped_by_an_alarm(
     assert str(error.value).endswith(f"is kept in {tmp_path / 'last-good'}.")
     assert list((tmp_path / "last-good").glob("*model.safetensors"))
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"last-good", "rows.md"}
+    assert left == {"curve.jsonl", "last-good", "rows.md"}
     if gone.train is train_sft:  # what is kept is the best, not the last
         state = json.loads((tmp_path / "last-good" / "trainer_state.json").read_text())
         losses = [point["eval_loss"] for point in state["log_history"] if "eval_loss" in point]

@@ -9,7 +9,7 @@ from adhere.embedding import Embed, embedder
 from adhere.engines import open_engine
 from adhere.engines.base import Engine
 from adhere.engines.cached import Cached, CacheStats
-from adhere.errors import EngineError
+from adhere.errors import EngineError, InputError
 from adhere.evaluate.extras import read_extras
 from adhere.grounding import score_request
 from adhere.models import checkpoint_folder, unread
@@ -18,9 +18,9 @@ from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Document
 from adhere.settings import RunSettings
-from adhere.store import read_records
+from adhere.store import read_manifest, read_records
 from adhere.teacher import Teacher
-from adhere.train import check_training
+from adhere.train import check_libraries, check_training
 
 T = TypeVar("T")
 
@@ -43,14 +43,14 @@ class Bench:
         """A file of the run; of several processes, the first reads it for all."""
         return from_first(lambda: read_records(self.run / name, kind))
 
-    def check(self, *, asking: bool = True, scoring: bool = True) -> None:
+    def check(self, *, asking: bool = True, scoring: bool = True, training: bool = True) -> None:
         """Raise now what would otherwise be found after an hour.
 
         Unknown or unreachable models, missing packages, files of the user's that are not
         of their layout, a way of training that this machine does not have; weights are
         fetched here. Unless `asking`, only what training needs: a teacher whose server has
         made room for it need not answer. Unless `scoring`, the teacher need not say how
-        likely a given text is.
+        likely a given text is. Unless `training`, nothing of how the trainings are set.
         """
         if asking:
             self._check_engines()
@@ -58,7 +58,10 @@ class Bench:
                 self.check_likelihoods()
             checkpoint_folder(self.settings.models.embedder, self.progress)
         checkpoint_folder(self.settings.models.student, self.progress)
-        check_training(self.settings)
+        if training:
+            check_training(self.settings)
+        else:
+            check_libraries()
 
     def _check_engines(self) -> None:
         read_extras(self.settings.evaluate)
@@ -135,13 +138,24 @@ class Bench:
         """What a training stage left: a checkpoint, and the adapter to lay over it, if any.
 
         Full tuning leaves a checkpoint of its own; an adapter belongs to the checkpoint
-        that its training started from. None is the student as it came.
+        that its training started from. None is the student as it came. Raises InputError
+        for a training that started from another student than the settings name.
         """
         if stage is None:
             return self.student, None
+        self._require_student(stage)
         if (self.run / stage / "model").is_dir():
             return self.run / stage / "model", None
         return self.trained(self.before(stage))[0], self.run / stage / "adapter"
+
+    def _require_student(self, stage: str) -> None:
+        manifest, student = read_manifest(self.run / stage), self.settings.models.student
+        before = manifest.settings.get("models.student", student) if manifest else student
+        if before != student:
+            raise InputError(
+                f"{self.run}: '{stage}' was trained from {before}, and models.student is {student} "
+                f"now; run `adhere {stage} {self.run}` first, or set models.student back."
+            )
 
     def before(self, stage: str) -> str | None:
         """The training that this one goes on from, if any."""

@@ -11,7 +11,7 @@ from adhere.models import checkpoint_here, is_here
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
 from adhere.settings import ModelSettings, RunSettings, TrainSettings
-from adhere.stages import STAGES
+from adhere.stages import STAGES, needs_models
 from adhere.train import pace, plan_ahead, training_problems
 
 CLAUSES_A_SENTENCE = 0.7
@@ -162,7 +162,7 @@ def _trainings(settings: RunSettings, todo: Sequence[str]) -> list[tuple[str, Tr
 def unasked(settings: RunSettings, todo: Sequence[str]) -> list[str]:
     """What only the run will find out, in sentences: a forecast asks nobody over the network."""
     models, others = settings.models, settings.evaluate
-    if not any(setting.startswith("models") for name in todo for setting in STAGES[name].settings):
+    if not any(map(needs_models, todo)):
         return []
     engines = dict.fromkeys((models.teacher, *others.judges, *others.systems.values()))
     servers = [address for address in engines if address.startswith("http")]

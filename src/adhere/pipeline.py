@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adhere.bench import Bench
+from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
-from adhere.errors import InputError
+from adhere.errors import EngineError, InputError
 from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
@@ -20,6 +21,7 @@ from adhere.stages import (
     files_of,
     is_on,
     needs_likelihoods,
+    needs_models,
     parents,
     prompts_of,
     settings_of,
@@ -27,6 +29,7 @@ from adhere.stages import (
 )
 from adhere.store import (
     Manifest,
+    alone_in,
     content_key,
     file_sha256,
     folder_hashes,
@@ -70,14 +73,19 @@ def run_stages(
     """Bring the wanted stages of a run up to date, in the order of the table.
 
     A stage whose inputs, settings and prompts are unchanged is skipped, unless
-    `again`. Raises InputError when a stage's input is not there yet, or was made from
-    what has been replaced since, and whatever AdhereError a stage raises; finished
-    stages and cached completions stay. Under `accelerate launch` only trainings can be
-    wanted.
+    `again`. Raises InputError when another adhere works in the folder, when a stage's
+    input is not there yet, or was made from what has been replaced since, and whatever
+    AdhereError a stage raises; finished stages and cached completions stay. Under
+    `accelerate launch` only trainings can be wanted.
     """
     bench = Bench(run, settings, progress)
     from_first(partial(_require_one_process, run, wanted))
-    checked = False
+    with alone_in(run):
+        _bring_up_to_date(bench, wanted, again=again)
+
+
+def _bring_up_to_date(bench: Bench, wanted: Sequence[str], *, again: bool) -> None:
+    settings, progress, checked = bench.settings, bench.progress, False
     for name in [stage for stage in STAGES if stage in wanted]:
         if why := switched_off(name, settings):
             progress.stage(name, f"off ({why})")
@@ -85,10 +93,11 @@ def run_stages(
         todo = from_first(partial(_todo, bench, name, again=again))
         if not todo:
             continue
-        if not checked and any(item.startswith("models") for item in STAGES[name].settings):
-            asking = not all(STAGES[stage].resumes for stage in wanted)
+        if not checked and needs_models(name):
+            trains = [STAGES[stage].resumes for stage in wanted]
+            asking, training = not all(trains), any(trains)
             scoring = any(needs_likelihoods(stage, settings) for stage in wanted)
-            from_first(partial(bench.check, asking=asking, scoring=scoring))
+            from_first(partial(bench.check, asking=asking, scoring=scoring, training=training))
             checked = True
         progress.stage(name, STAGES[name].does)
         manifest = _run_stage(bench, name, *todo)
@@ -133,7 +142,7 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
     before = replace(bench.asked)
     kept = fresh_folder(bench.run / name, keep_partial=stage.resumes)
     with kept if is_first() else unkept_folder() as folder:
-        outcome = stage.work(bench, folder)
+        outcome = _outcome(bench, name, folder, before)
         manifest = Manifest(
             stage=name,
             key=key,
@@ -154,12 +163,40 @@ def _run_stage(bench: Bench, name: str, key: str, inputs: dict[str, str]) -> Man
     return manifest
 
 
+def _outcome(bench: Bench, name: str, folder: Path, before: CacheStats) -> Outcome:
+    """What the stage has to say; where it finds nothing, requests that failed may be why."""
+    try:
+        outcome = STAGES[name].work(bench, folder)
+    except InputError:
+        _say_failures(bench, name, before)
+        raise
+    _say_failures(bench, name, before)
+    return outcome
+
+
+def _say_failures(bench: Bench, name: str, before: CacheStats) -> None:
+    """Raises EngineError where every request since `before` failed."""
+    now = bench.asked
+    failed, new = now.errors - before.errors, now.misses - before.misses
+    if not failed:
+        return
+    said = f"{failed:,} of {new:,} requests failed (the last: {now.last_error})"
+    if failed == new and now.hits == before.hits:
+        raise EngineError(f"{name}: {said}. Mend that, and the same command asks them again.")
+    bench.progress.note(f"{said}; `adhere {name} {bench.run} --again` asks them anew.")
+
+
 def _requests(bench: Bench, before: CacheStats) -> dict[str, int]:
     """What was answered since `before`: from the cache, anew, and the tokens of all of it."""
     reused, new = bench.asked.hits - before.hits, bench.asked.misses - before.misses
     if reused + new:
         bench.progress.note(f"requests: {reused:,} reused, {new:,} new")
-    return {"reused": reused, "new": new, "tokens": bench.asked.tokens - before.tokens}
+    return {
+        "reused": reused,
+        "new": new,
+        "failed": bench.asked.errors - before.errors,
+        "tokens": bench.asked.tokens - before.tokens,
+    }
 
 
 def _require_one_process(run: Path, wanted: Sequence[str]) -> None:

@@ -232,7 +232,7 @@ STAGES: Mapping[str, Stage] = {
     "report": Stage(
         does="everything -> one page",
         after=(*_DATA, "midtrain", *_TRAINED, "evaluate"),
-        settings=(),
+        settings=tuple(name for name in RunSettings.model_fields if name != "tracking"),
         work=_report,
     ),
 }
@@ -248,6 +248,11 @@ def switched_off(name: str, settings: RunSettings) -> str:
     values = {switch: _setting(settings, switch) for switch in STAGES[name].switches}
     off = (f"{switch} is {json.dumps(value)}" for switch, value in values.items() if not value)
     return next(off, "")
+
+
+def needs_models(name: str) -> bool:
+    """Whether a stage asks or trains a model."""
+    return bool(STAGES[name].prompts) or STAGES[name].resumes
 
 
 _SCORED = frozenset({"generate", "curate", "rewrite", "evaluate"})

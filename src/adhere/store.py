@@ -7,16 +7,20 @@ from collections import Counter
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from adhere.errors import InputError
+from adhere.processes import from_first
 from adhere.records import Dropped
 
 MANIFEST = "manifest.json"
+LOCK = ".lock"
+"""A file of a run's folder, held by the process that works there; it is no part of the run."""
 
 T = TypeVar("T")
 
@@ -156,6 +160,32 @@ def fresh_folder(target: Path, *, keep_partial: bool = False) -> Generator[Path]
         target.replace(stale)
     partial.replace(target)
     shutil.rmtree(stale, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(run: Path) -> Generator[None]:
+    """For the block, nobody else brings stages of this run up to date.
+
+    Of several processes of one training, the first holds the lock for all. It ends with the
+    process that holds it, however that ends. Raises InputError where another has it.
+    """
+    lock = FileLock(run / LOCK)
+    from_first(partial(_take, lock, run))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _take(lock: FileLock, run: Path) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{run}: another adhere works in this folder (it holds {run / LOCK}); wait for it, "
+            "or stop it."
+        ) from error
 
 
 def _remove(partial: Path) -> None:

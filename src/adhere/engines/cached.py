@@ -39,6 +39,7 @@ class CacheStats:
     hits: int = 0
     misses: int = 0
     errors: int = 0
+    last_error: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     scored_tokens: int = 0
@@ -52,6 +53,7 @@ class CacheStats:
         self.hits += known
         self.misses += not known
         self.errors += answer.error is not None
+        self.last_error = answer.error or self.last_error
         if isinstance(answer, Score):
             self.scored_tokens += answer.tokens
         else:

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 
-from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
+from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError, SettingsError
 from adhere.processes import in_all
 from adhere.records import Example, PreferencePair, Probe
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
@@ -51,6 +51,7 @@ __all__ = [
     "General",
     "Task",
     "TrainingResult",
+    "check_libraries",
     "check_training",
     "own_answers",
     "pace",
@@ -63,6 +64,17 @@ __all__ = [
 ]
 
 
+def check_libraries() -> None:
+    """Raise MissingExtraError where a package is missing that trains or loads models."""
+    for problem in _missing_libraries():
+        raise problem
+
+
+def _missing_libraries() -> list[MissingExtraError]:
+    """The first one, if any."""
+    return [missing_library(name) for name in LIBRARIES if find_spec(name) is None][:1]
+
+
 def check_training(settings: RunSettings) -> None:
     """Raise an AdhereError now for what the trainings of a run would only find in hours."""
     for problem in training_problems(settings):
@@ -71,18 +83,24 @@ def check_training(settings: RunSettings) -> None:
 
 def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
     """All that the trainings of a run lack on this machine."""
-    absent = [name for name in LIBRARIES if find_spec(name) is None]
-    if absent:
-        yield missing_library(absent[0])
-    else:
+    absent = _missing_libraries()
+    yield from absent
+    if not absent:
         midtrain = [settings.midtrain.tuning] if settings.midtrain.enabled else []
         for tuning in dict.fromkeys((*midtrain, settings.sft.tuning, settings.dpo.tuning)):
             yield from tuning_problems(tuning)
+    yield from _adapter_problems(settings)
     if settings.sft.general:
         try:
             read_general(Path(settings.sft.general))
         except InputError as error:
             yield error
+        if not settings.sft.general_share:
+            yield SettingsError(
+                f"sft.general is {settings.sft.general}, and sft.general_share is 0, so that "
+                "nothing of it would be read; set sft.general_share, such as 0.2, or leave "
+                "sft.general out."
+            )
     tracker = settings.tracking.report_to
     if tracker != "none" and find_spec(tracker) is None:
         yield MissingExtraError(
@@ -90,11 +108,28 @@ def training_problems(settings: RunSettings) -> Iterator[AdhereError]:
         )
 
 
+def _adapter_problems(settings: RunSettings) -> Iterator[AdhereError]:
+    """Adapters that a training is to go on from in another rank or alpha."""
+    ways: list[tuple[str, TrainSettings, str, TrainSettings, str]] = [
+        ("sft", settings.sft, "dpo", settings.dpo, "")
+    ]
+    if settings.midtrain.enabled:
+        off = ", or midtrain.enabled = false"
+        ways.insert(0, ("midtrain", settings.midtrain, "sft", settings.sft, off))
+    for before, first, stage, then, off in ways:
+        for name in ("lora_rank", "lora_alpha"):
+            has, wanted = getattr(first, name), getattr(then, name)
+            if has != wanted and "full" not in (first.tuning, then.tuning):
+                yield InputError(
+                    f"{stage}.{name} is {wanted}, and {stage} goes on from {before}'s adapter, "
+                    f"whose {name} is {has}; set {before}.{name} too{off}."
+                )
+
+
 def plan_ahead(stage: str, model: Path, settings: TrainSettings) -> str:
     """How a training would be done here, with rows as long as they may be, in a sentence."""
-    absent = [name for name in LIBRARIES if find_spec(name) is None]
-    if absent:
-        return str(missing_library(absent[0]))
+    if absent := _missing_libraries():
+        return str(absent[0])
     with training_libraries():
         try:
             plan = recommended(
@@ -165,10 +200,11 @@ def train_sft(
     """Teach the model the examples' answers; the loss is over the answers alone.
 
     Of `general`, as many are mixed in as make up the settings' share of all rows. With
-    `task.adapter` training goes on from that adapter (and keeps its rank). A call that
-    was interrupted is resumed when it is made again with the same folder.
+    `task.adapter` training goes on from that adapter. A call that was interrupted is
+    resumed when it is made again with the same folder.
 
-    Raises InputError when no row is left to train on, EngineError when the model
+    Raises InputError when no row is left to train on or the adapter is of another rank
+    or alpha than the settings', EngineError when the model
     cannot be loaded, will not fit in memory or the training fails, MissingExtraError
     without the libraries.
     """
@@ -213,8 +249,8 @@ def train_dpo(
 ) -> TrainingResult:
     """Teach the model to prefer the chosen answers of the pairs.
 
-    With `task.adapter`, an SFT adapter's folder, training goes on from that adapter
-    (and keeps its rank), and a frozen copy of it is the reference. Without, a new
+    With `task.adapter`, an SFT adapter's folder, training goes on from that adapter,
+    and a frozen copy of it is the reference. Without, a new
     adapter is trained and the bare model is the reference. Full tuning starts from
     the adapter merged into the model, and that is the reference. Probes that have a
     contrast are the held-out pairs. Resumes and raises as `train_sft` does.

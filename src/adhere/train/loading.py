@@ -58,8 +58,11 @@ def load_policy(
     """What is to be trained on rows of up to `longest` tokens, and its new adapter's config.
 
     The config is None where no adapter is to be made: with `adapter`, which is
-    trained further, and in full tuning, where an adapter is merged first.
+    trained further, and in full tuning, where an adapter is merged first. Raises
+    InputError where `adapter` is not of the rank and alpha that the settings ask for.
     """
+    if adapter is not None and settings.tuning != "full":
+        _require_shape(adapter, settings)
     base = load_model(model, longest, settings.tuning)
     if adapter is None:
         return base, None if settings.tuning == "full" else new_adapter(settings)
@@ -113,13 +116,33 @@ def _four_bits() -> Any:
     )
 
 
+def _require_shape(adapter: Path, settings: TrainSettings) -> None:
+    from peft import LoraConfig
+
+    _require_adapter(adapter)
+    made: Any = LoraConfig.from_pretrained(str(adapter))
+    for name, has, wanted in (
+        ("lora_rank", made.r, settings.lora_rank),
+        ("lora_alpha", made.lora_alpha, settings.lora_alpha),
+    ):
+        if has != wanted:
+            raise InputError(
+                f"{adapter}: the training goes on from this adapter of {name} {has}, and its own "
+                f"{name} is {wanted}; set it to {has}, or train this adapter again with {wanted}."
+            )
+
+
 def load_adapter(base: Any, adapter: Path) -> Any:
     """The adapter on its base, to be trained further."""
     from peft import PeftModel
 
+    _require_adapter(adapter)
+    return PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
+
+
+def _require_adapter(adapter: Path) -> None:
     if not (adapter / "adapter_config.json").exists():
         raise InputError(f"{adapter}: no adapter is here; train one with `adhere sft` first.")
-    return PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
 
 
 def new_adapter(settings: TrainSettings) -> Any:

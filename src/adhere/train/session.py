@@ -1,9 +1,9 @@
 """One training: its work, its arguments, its checkpoints, its curve."""
 
 import json
+import math
 import os
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -25,6 +25,7 @@ from adhere.records import Dropped, record_id
 from adhere.settings import AnswerSettings, TrainSettings
 from adhere.store import content_key, count_reasons, folder_hashes
 from adhere.train import loading
+from adhere.train.alarms import Curve
 from adhere.train.balance import balanced
 from adhere.train.checkpoints import LAST_GOOD, keep_last_good, last_checkpoint, step_of
 from adhere.train.memory import LARGE, shape_of
@@ -61,8 +62,6 @@ class TrainingResult:
     dropped: list[Dropped]
     steps: int
     """Of the optimiser, those before an interruption included."""
-    seconds: float
-    """Of this call."""
     tokens: int
     """Trained on, over all epochs, without padding; DPO reads a prompt once with each answer."""
     passes: float
@@ -119,7 +118,6 @@ class Work:
     """The checkpoint to go on from."""
     alarms: tuple[Alarm, ...] = ()
     """What its curve is watched for."""
-    started: float = field(default_factory=time.monotonic)
 
     @property
     def longest(self) -> int:
@@ -306,9 +304,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     shutil.rmtree(work.task.folder / LAST_GOOD, ignore_errors=True)
     alarms = _train(trainer, work)
     _save(trainer, work)
-    curve = curve_of(trainer.state.log_history)
-    lines = [json.dumps(point) + "\n" for point in curve]
-    (work.task.folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
+    curve = _write_curve(trainer, work.task.folder)
     wait_for_all()
     if is_first():
         shutil.rmtree(work.checkpoints)
@@ -316,7 +312,6 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         rows=work.once,
         dropped=work.dropped,
         steps=trainer.state.global_step,
-        seconds=time.monotonic() - work.started,
         tokens=int(trainer.state.num_input_tokens_seen),
         passes=round(trainer.state.epoch, 2),
         curve=curve,
@@ -326,8 +321,19 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     )
 
 
+def _write_curve(trainer: Any, folder: Path) -> Curve:
+    """Write the curve as it is. NaN and infinity are left out: JSON has no such numbers."""
+    curve = curve_of(trainer.state.log_history)
+    finite = [{k: v for k, v in point.items() if math.isfinite(v)} for point in curve]
+    lines = [json.dumps(point) + "\n" for point in finite]
+    (folder / "curve.jsonl").write_text("".join(lines), encoding="utf-8")
+    return curve
+
+
 def _train(trainer: Any, work: Work) -> list[str]:
     """Train to the end; returns the alarms that were raised.
+
+    Where it is stopped, the curve up to there is left in the work's folder.
 
     On a CPU under bfloat16 PEFT is kept from casting what an adapter reads to float32:
     autocast casts it back to bfloat16, so two copies were made for the same numbers.
@@ -348,6 +354,7 @@ def _train(trainer: Any, work: Work) -> list[str]:
         with closing(watch), disable_input_dtype_casting(trainer.model, active=uncast):
             trainer.train(resume_from_checkpoint=work.resume and str(work.resume))
     except StoppedError as error:
+        _write_curve(trainer, task.folder)
         stopped = error  # at the same step in all processes: the log is that of all rows
         from_first(lambda: _give_up(stopped, task.folder))
     return watch.raised(trainer.state)
