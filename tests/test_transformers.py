@@ -316,6 +316,21 @@ def test_a_broken_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
         list(TransformersEngine(str(tmp_path)).complete([request("1", "x")]))
 
 
+@pytest.mark.parametrize("method", ["generate", "forward", "to"])
+def test_a_model_that_finds_no_room_is_said_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(LlamaForCausalLM, method, full)
+    engine = TransformersEngine(str(folder))
+    scores = engine.score([ScoreRequest(id="1", prompt="a", answer="b")])
+    asked = scores if method == "forward" else engine.complete([request("1", "a")])
+    with pytest.raises(EngineError, match="The model ran out of memory; free the GPU"):
+        list(asked)
+
+
 def test_closing_frees_the_model_and_it_can_be_used_again(folder: Path) -> None:
     engine = TransformersEngine(str(folder))
     before = list(engine.complete([request("1", "The")]))
