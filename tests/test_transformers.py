@@ -197,6 +197,14 @@ def test_without_a_template_a_chat_is_refused(tmp_path: Path) -> None:
         list(bare.complete([chat]))
 
 
+def test_a_chat_that_the_template_refuses_is_refused_in_its_words(tmp_path: Path) -> None:
+    template = "{{ raise_exception('System role not supported') }}"
+    strict = TransformersEngine(str(save_model(tmp_path / "strict", template=template)))
+    chat = Request(id="1", prompt=(Message(role="system", content="Be brief."),))
+    with pytest.raises(EngineError, match="refuses this chat: System role not supported"):
+        list(strict.complete([chat]))
+
+
 def test_scores_are_those_of_the_plain_way(engine: TransformersEngine, folder: Path) -> None:
     shared = "Gifts must be refused. "
     asked = [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import TemplateError
 
 from adhere import models
 from adhere.engines.base import cut_at_stop
@@ -279,6 +280,8 @@ class Checkpoint:
             return self.tokenizer.apply_chat_template(
                 chat, tokenize=False, add_generation_prompt=True
             )
+        except TemplateError as error:
+            raise EngineError(f"the model's chat template refuses this chat: {error}") from error
         except ValueError as error:
             raise EngineError(
                 "this model has no chat template; give an instruct model, or choose prompts of "
