@@ -120,7 +120,7 @@ def test_a_pipeline_that_stops_says_why_though_it_cannot_be_tidied(
 ) -> None:
     engine = pretended(monkeypatch, lambda *_: BrokenPipeline())
     monkeypatch.setattr(PretendedHandle, "cancel", lambda self: None, raising=False)
-    with pytest.raises(EngineError, match="pretended: OpenVINO stopped: .*no room"):
+    with pytest.raises(EngineError, match=r"pretended: OpenVINO stopped: .*no room"):
         list(engine.complete([request("1", "a")]))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from adhere.engines import transformers
+from adhere.engines.device import has_bfloat16
 from adhere.engines.rows import RowSampler
 from adhere.engines.transformers import TransformersEngine
 from adhere.errors import EngineError, InputError
@@ -23,6 +24,8 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
+
+real_dtype = transformers._dtype  # the tests' own engine computes in float32
 
 TEMPLATE = (
     "{% for message in messages %}<u>{{ message['content'] }}</u>{% endfor %}"
@@ -176,6 +179,16 @@ def test_a_prompt_that_does_not_fit_is_a_value(engine: TransformersEngine) -> No
     found = by_id(engine.complete([request("long", "x" * 256), request("good", "x")]))
     assert "do not fit" in str(found["long"].error)
     assert found["good"].error is None
+
+
+@pytest.mark.parametrize(("able", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_type_is_what_the_machine_multiplies(
+    monkeypatch: pytest.MonkeyPatch, able: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    assert has_bfloat16() == able
+    assert real_dtype("cpu") == dtype
 
 
 def test_a_chat_is_written_by_the_models_template(engine: TransformersEngine) -> None:

@@ -15,6 +15,7 @@ from jinja2 import TemplateError
 
 from adhere import models
 from adhere.engines.base import cut_at_stop
+from adhere.engines.device import has_bfloat16
 from adhere.engines.likelihood import Batch, Codec, Group, Tokens, batches, groups, scores
 from adhere.engines.rows import RowLimits, RowSampler
 from adhere.errors import EngineError, InputError, MissingExtraError
@@ -319,9 +320,9 @@ def require_packages(adapter: bool) -> None:
 def _dtype(device: str) -> "torch.dtype":
     import torch
 
-    if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+    if has_bfloat16():
+        return torch.bfloat16
+    return torch.float16 if device == "cuda" else torch.float32
 
 
 def end_tokens(model: Any, tokenizer: Any) -> Tokens:
