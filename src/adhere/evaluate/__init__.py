@@ -9,7 +9,7 @@ from adhere.errors import InputError
 from adhere.evaluate.exam import ExamResult, exam_pairs
 from adhere.evaluate.judges import comparisons
 from adhere.evaluate.matches import Panel, examined, matches
-from adhere.evaluate.metrics import LOWER_IS_BETTER, METRICS, ProbeScore
+from adhere.evaluate.metrics import METRICS, ProbeScore
 from adhere.evaluate.summary import Evaluation
 from adhere.evaluate.systems import System, in_turn
 from adhere.evaluate.transcript import Transcript
@@ -20,7 +20,6 @@ from adhere.records import Clause, Passage, Probe
 from adhere.settings import EvaluateSettings
 
 __all__ = [
-    "LOWER_IS_BETTER",
     "METRICS",
     "Evaluation",
     "ExamResult",
