@@ -404,7 +404,7 @@ def test_a_document_that_has_changed_since_is_said(disagreeing: Path, tmp_path: 
     for command in (("conflicts",), ("trace", row["clauses"][0]["id"])):
         said = adhere(command[0], str(disagreeing), *command[1:])
         assert said.code == 2
-        assert "documents have changed" in said.err
+        assert "'clauses' is out of date, since 'ingest' is another now" in said.err
 
 
 def test_the_command_wants_a_run_with_clauses(disagreeing: Path) -> None:

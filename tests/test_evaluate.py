@@ -297,6 +297,37 @@ def test_scores_survive_json(found):
     assert kind.validate_json(json.dumps(asdict(score)), extra="forbid") == score
 
 
+class Closing(FakeEngine):
+    """Notes when it is asked and when it is closed."""
+
+    def __init__(self, name: str, heard: list[str]) -> None:
+        super().__init__(name, judged if name == "teacher" else faithful)
+        self.heard = heard
+
+    def complete(self, requests):
+        self.heard.append(self.name)
+        return super().complete(requests)
+
+    def close(self) -> None:
+        self.heard.append(f"{self.name} closed")
+
+
+def test_an_engine_is_closed_after_the_last_system_that_has_it():
+    heard: list[str] = []
+    base, tuned, teacher = (Closing(name, heard) for name in ("base", "tuned", "teacher"))
+    own = ReadOwn(texts={})
+    systems = [
+        System(name="base", engine=base),
+        System(name="base+rag", engine=base, read=own),
+        System(name="teacher+passage", engine=teacher, read=own),
+        System(name="sft+dpo", engine=tuned),
+    ]
+    run(systems=systems, teacher=teacher)
+    asked = ["base", "base", "base closed", "teacher", "tuned", "tuned closed"]
+    assert heard[: len(asked)] == asked
+    assert "teacher closed" not in heard
+
+
 def test_empty_answers_count_and_failed_requests_are_written_down():
     def moody(text: str) -> str | None:
         return None if "number 0" in text else "  \n"

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import adhere, save_tuned
@@ -24,6 +25,7 @@ from adhere.engines import open_engine
 from adhere.errors import EngineError
 from adhere.evaluate.systems import System
 from adhere.evaluate.transcript import Transcript
+from adhere.export import parity as parity_module
 from adhere.export import run as module
 from adhere.export.card import Card, licence, repository
 from adhere.export.gguf_file import Kind
@@ -417,16 +419,25 @@ def test_eight_bits_that_change_the_model_are_left_out(
     assert {path.name for path in (run / "export").iterdir()} == FILES - {"model-q8_0.gguf"}
 
 
+@pytest.mark.parametrize("unread", [("f16", "q8_0"), ("q8_0",), ("f16",)])
 def test_a_file_that_openvino_cannot_read_is_said_to_be_unchecked(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, monkeypatch: pytest.MonkeyPatch, unread: tuple[str, ...]
 ) -> None:
-    def unreadable(*_: object) -> list[list[int]]:
-        raise EngineError("OpenVINO GenAI cannot read it: too new")
+    real = parity_module.openvino_answers
+
+    def unreadable(file: Path, *rest: Any) -> list[list[int]]:
+        if file.stem.removeprefix("model-") in unread:
+            raise EngineError("OpenVINO GenAI cannot read it: too new")
+        return real(file, *rest)
 
     monkeypatch.setattr("adhere.export.parity.openvino_answers", unreadable)
     said = adhere("export", str(run), "-q")
     assert said.code == 0, said.err
-    assert "were not checked: OpenVINO GenAI cannot read it: too new." in said.out
+    card = (run / "export" / "README.md").read_text(encoding="utf-8")
+    for kind in ("f16", "q8_0"):
+        remark = f"model-{kind}.gguf is written but was not checked: OpenVINO GenAI cannot read it"
+        assert (remark in said.out) == (remark in card) == (kind in unread)
+        assert (f"`model-{kind}.gguf`: the trained model's own" in card) == (kind not in unread)
     assert {path.name for path in (run / "export").iterdir()} == FILES
 
 

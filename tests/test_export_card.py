@@ -85,6 +85,26 @@ def test_what_alignment_cost_is_said_and_what_was_not_measured() -> None:
     assert "permit: declined or denied. Not measured: nothing is permitted." in card
 
 
+def test_what_computed_the_metrics_is_said() -> None:
+    own = {"library": "adhere", "version": "1.2", "model": "each system's own"}
+    metrics = {
+        "reference_nll": own,
+        "preference_accuracy": own,
+        "rouge_l": {"library": "rouge-score", "version": "0.1"},
+        "embedding_similarity": own | {"model": "/home/me/embedder"},
+        "bertscore": {"absent": "no library computes it"},
+    }
+    evaluation = written(summary(metrics=metrics)).split("## Evaluation")[1].split("\n## ")[0]
+    assert (
+        "\nComputed by:\n\n"
+        "- Reference NLL, Preference accuracy: adhere 1.2 (model: each system's own)\n"
+        "- ROUGE-L: rouge-score 0.1\n"
+        "- Embedding similarity: adhere 1.2 (model: embedder)\n"
+        "- BERTScore: not measured (no library computes it)\n"
+    ) in evaluation
+    assert "Computed by" not in written(summary())
+
+
 def test_what_looked_wrong_in_training_is_a_limit() -> None:
     card = written(summary(), alarms=[("dpo", "The chosen answers fell.")])
     limits = card.split("## Limits")[1]

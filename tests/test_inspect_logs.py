@@ -143,17 +143,19 @@ def test_a_probe_that_was_not_answered_says_why(run: Path) -> None:
     assert log.results.completed_samples == log.results.total_samples - 1
 
 
-def test_older_logs_are_replaced_and_nothing_else(run: Path, tmp_path: Path) -> None:
-    (run / "inspect").mkdir()
-    (run / "inspect" / "older.eval").write_text("")
-    assert adhere("export-inspect", str(run)).code == 0
-    assert not (run / "inspect" / "older.eval").exists()
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "letter.txt").write_text("Dear")
-    said = adhere("export-inspect", str(run), "--out", str(other))
-    assert (said.code, "holds something else" in said.err) == (2, True)
-    assert (other / "letter.txt").read_text() == "Dear"
+def test_only_logs_of_the_same_names_are_replaced(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "logs"
+    out.mkdir()
+    for name in ("2026-01-01_theirs.eval", "letter.txt", "base.eval"):
+        (out / name).write_text("Dear")
+    assert adhere("export-inspect", str(run), "--out", str(out)).code == 0
+    assert (out / "2026-01-01_theirs.eval").read_text() == "Dear"
+    assert (out / "letter.txt").read_text() == "Dear"
+    assert read(out / "base.eval").eval.model == "base"
+    assert not list(out.glob("*.partial"))
+    said = adhere("export-inspect", str(run), "--out", str(out / "letter.txt"))
+    assert (said.code, "is a file" in said.err) == (2, True)
+    assert (out / "letter.txt").read_text() == "Dear"
 
 
 def test_a_run_that_is_not_evaluated_or_not_any_more_is_refused(run: Path) -> None:

@@ -402,6 +402,10 @@ def test_models_are_scored_without_a_run(tmp_path: Path) -> None:
     [
         ((), "no model to score; give one with --system NAME=ADDRESS"),
         (("--system", "one"), "write NAME=ADDRESS"),
+        (
+            ("--system", f"one=scripted:{SCRIPT}", "--system", "one=openvino:x"),
+            "--system one=openvino:x: there is a 'one' already",
+        ),
         (("--system", "one=nothing"), "'nothing' is no engine address"),
     ],
 )

@@ -95,6 +95,44 @@ def test_shared_beginnings_are_measured(
     assert module._shared(np.array(prompt), arrays) == expected
 
 
+class BrokenPipeline(PretendedPipeline):
+    def step(self) -> None:
+        raise RuntimeError("Check 'memory' failed: no room")
+
+
+def pretended(monkeypatch: pytest.MonkeyPatch, pipeline) -> OpenVINOEngine:
+    """An engine of a pretended model, whose pipeline is what `pipeline` gives."""
+    model = SimpleNamespace(
+        context=1000,
+        ends=frozenset({0}),
+        folder="",
+        tokenizer=None,
+        encode=lambda text, special: [1, 2],
+    )
+    engine = OpenVINOEngine("pretended")
+    monkeypatch.setattr(engine, "_opened", lambda: model)
+    monkeypatch.setattr(genai, "ContinuousBatchingPipeline", pipeline)
+    return engine
+
+
+def test_a_pipeline_that_stops_says_why_though_it_cannot_be_tidied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = pretended(monkeypatch, lambda *_: BrokenPipeline())
+    monkeypatch.setattr(PretendedHandle, "cancel", lambda self: None, raising=False)
+    with pytest.raises(EngineError, match=r"pretended: OpenVINO stopped: .*no room"):
+        list(engine.complete([request("1", "a")]))
+
+
+def test_a_pipeline_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no such device")
+
+    engine = pretended(monkeypatch, refuse)
+    with pytest.raises(EngineError, match="pretended: OpenVINO cannot start it: no such device"):
+        list(engine.complete([request("1", "a")]))
+
+
 def test_an_unknown_model_is_refused_before_work() -> None:
     with pytest.raises(SettingsError, match="no model"):
         OpenVINOEngine("no-such-model").check()

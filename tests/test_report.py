@@ -831,6 +831,17 @@ def test_costs_are_shown_with_what_was_not_measured(data: ReportData, tmp_path: 
     assert words_of(page, ".costs tbody td") == "Not measured: give prompts."
 
 
+def test_what_computed_the_metrics_is_shown(data: ReportData, tmp_path: Path) -> None:
+    own = {"library": "adhere", "version": "1.2"}
+    metrics = {"length": own, "refused": own, "grounding_gain": own | {"model": "<teacher>"}}
+    page = written(replace(data, summary={**data.summary, "metrics": metrics}), tmp_path)
+    rows = [row.get_text(" | ", strip=True) for row in page.select(".provenance tbody tr")]
+    assert rows == [
+        "Answer length, Refusals | adhere 1.2",
+        "Grounding gain | adhere 1.2 (model: <teacher>)",
+    ]
+
+
 def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path: Path) -> None:
     row = {"judges": ["likelihood", "people"], "n": 20, "same": 0.75, "alpha": 0.5}
     [win, *_] = data.summary["win_rates"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from adhere.engines import transformers
+from adhere.engines.device import has_bfloat16
 from adhere.engines.rows import RowSampler
 from adhere.engines.transformers import TransformersEngine
 from adhere.errors import EngineError, InputError
@@ -23,6 +24,8 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
+
+real_dtype = transformers._dtype  # the tests' own engine computes in float32
 
 TEMPLATE = (
     "{% for message in messages %}<u>{{ message['content'] }}</u>{% endfor %}"
@@ -178,6 +181,16 @@ def test_a_prompt_that_does_not_fit_is_a_value(engine: TransformersEngine) -> No
     assert found["good"].error is None
 
 
+@pytest.mark.parametrize(("able", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_type_is_what_the_machine_multiplies(
+    monkeypatch: pytest.MonkeyPatch, able: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    assert has_bfloat16() == able
+    assert real_dtype("cpu") == dtype
+
+
 def test_a_chat_is_written_by_the_models_template(engine: TransformersEngine) -> None:
     chat = Request(
         id="chat",
@@ -195,6 +208,14 @@ def test_without_a_template_a_chat_is_refused(tmp_path: Path) -> None:
     chat = Request(id="1", prompt=(Message(role="user", content="Hi"),))
     with pytest.raises(EngineError, match="no chat template"):
         list(bare.complete([chat]))
+
+
+def test_a_chat_that_the_template_refuses_is_refused_in_its_words(tmp_path: Path) -> None:
+    template = "{{ raise_exception('System role not supported') }}"
+    strict = TransformersEngine(str(save_model(tmp_path / "strict", template=template)))
+    chat = Request(id="1", prompt=(Message(role="system", content="Be brief."),))
+    with pytest.raises(EngineError, match="refuses this chat: System role not supported"):
+        list(strict.complete([chat]))
 
 
 def test_scores_are_those_of_the_plain_way(engine: TransformersEngine, folder: Path) -> None:
@@ -314,6 +335,21 @@ def test_a_broken_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(EngineError, match="cannot load it"):
         list(TransformersEngine(str(tmp_path)).complete([request("1", "x")]))
+
+
+@pytest.mark.parametrize("method", ["generate", "forward", "to"])
+def test_a_model_that_finds_no_room_is_said_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(LlamaForCausalLM, method, full)
+    engine = TransformersEngine(str(folder))
+    scores = engine.score([ScoreRequest(id="1", prompt="a", answer="b")])
+    asked = scores if method == "forward" else engine.complete([request("1", "a")])
+    with pytest.raises(EngineError, match="The model ran out of memory; free the GPU"):
+        list(asked)
 
 
 def test_closing_frees_the_model_and_it_can_be_used_again(folder: Path) -> None:

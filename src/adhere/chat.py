@@ -1,7 +1,7 @@
 """Talk to the base and the aligned model side by side in the terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,6 @@ _NARROW = 64
 """Columns of a terminal below which the two answers stand below each other."""
 
 Turns = tuple[Message, ...]
-Show = Callable[[dict[str, str]], None]
 
 
 def converse(run: Path, settings: RunSettings) -> None:

@@ -219,7 +219,7 @@ def _cut(
     """The cheapest way to cut at sentence ends, by dynamic programming over the sentences.
 
     Each passage costs the squared relative distance from `size`, each break what
-    `_break_costs` XX
+    `_break_costs` says.
     """
     breaks = _break_costs(text, sentences, group)
     points = [point for span in sentences for point in span]

@@ -18,7 +18,7 @@ from adhere.evaluate.statistics import LEVEL
 from adhere.evaluate.tables import Row
 from adhere.records import Probe, Verdict, record_id
 from adhere.settings import RunSettings
-from adhere.store import MANIFEST, Manifest, fresh_folder, read_manifest
+from adhere.store import MANIFEST, Manifest, read_manifest
 from adhere.trace import ClauseTrail, RowTrail, RunRecords, clause_trail, read_run
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class _Evaluated:
 
 
 def export_logs(run: Path, settings: RunSettings, out: Path) -> list[Path]:
-    """Write `SYSTEM.eval` for each system evaluated into `out`, which appears when it is whole.
+    """Write `SYSTEM.eval` for each system evaluated into `out`, each under its name when whole.
 
-    Logs that are there already are replaced. Raises InputError for a run that is not
-    evaluated, or not since its probes changed, and where `out` holds anything but logs;
+    A log of the same name is replaced; whatever else is in `out` stays. Raises InputError for
+    a run that is not evaluated, or not since its probes changed, and where `out` is no folder;
     MissingExtraError where inspect_ai is not installed.
     """
     try:
@@ -59,18 +59,17 @@ def export_logs(run: Path, settings: RunSettings, out: Path) -> list[Path]:
         raise MissingExtraError(
             "Logs for Inspect need inspect_ai: pip install 'adhere[inspect]'."
         ) from error
-    _refuse_strangers(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; give --out a folder.")
     evaluated = _read(run, settings)
-    names = [quote(system, safe="+ ") + _ENDING for system in evaluated.summary["systems"]]
-    with fresh_folder(out) as folder:
-        for system, name in zip(evaluated.summary["systems"], names, strict=True):
-            write_eval_log(_log(evaluated, system), folder / name)
-    return [out / name for name in names]
-
-
-def _refuse_strangers(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(path.suffix != _ENDING for path in out.iterdir())):
-        raise InputError(f"{out}: holds something else; give --out a new folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    logs: list[Path] = []
+    for system in evaluated.summary["systems"]:
+        log = out / (quote(system, safe="+ ") + _ENDING)
+        partial = log.with_name(log.name + ".partial")
+        write_eval_log(_log(evaluated, system), partial, format="eval")
+        logs.append(partial.replace(log))
+    return logs
 
 
 def _read(run: Path, settings: RunSettings) -> _Evaluated:

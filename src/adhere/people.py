@@ -36,6 +36,7 @@ from adhere.store import (
     fresh_folder,
     read_manifest,
     read_records,
+    require_evaluated,
     write_json,
     write_manifest,
     write_records,
@@ -58,7 +59,7 @@ def export_sheet(
 
     At most `pairs` of the aligned system's answers beside those of the systems
     `against`, and `exam` pairs with a known winner. Raises InputError where the run is
-    not evaluated yet, a system is not among those evaluated, or `out` is there already.
+    not evaluated as it is now, a system is not among those evaluated, or `out` is there already.
     """
     summary = _summary(run)
     if out.exists():
@@ -95,7 +96,8 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
     """Read filled sheets, one a person, into the run's verdicts and summary.
 
     Returns the judge's row of the summary. Raises InputError naming the file and its
-    row for a sheet that is not the one exported last, or not filled in.
+    row for a sheet that is not the one exported last, or not filled in, and where the run is
+    not evaluated as it is now.
     """
     if not (run / KEY).exists():
         raise InputError(f"{run}: no sheet was exported; `adhere judge-export {run} --out FILE`.")
@@ -207,9 +209,11 @@ def _votes(path: Path, pairs: Sequence[BlindPair]) -> Votes:
 
 
 def _summary(run: Path) -> dict[str, Any]:
+    """InputError where there is none, or what was evaluated has changed since."""
     path = run / "evaluate/summary.json"
     if not path.exists():
         raise InputError(f"{run}: not evaluated yet; run `adhere evaluate {run}` first.")
+    require_evaluated(run)
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -41,13 +41,14 @@ def _rows(run: Path) -> list[dict[str, Any]]:
     """Each relation with both clauses and their places, contradictions first, surest first."""
     from adhere.errors import InputError
     from adhere.records import Clause, Document, Passage, Relation
-    from adhere.store import read_records
+    from adhere.store import read_records, require_current
 
     folder = run / "clauses"
     if not (folder / "conflicts.jsonl").exists():
         raise InputError(
             f"{folder}: no conflicts were looked for yet; run `adhere clauses {run}` first."
         )
+    require_current(run, ("clauses",))
     standing = read_records(folder / "clauses.jsonl", Clause)
     aside = read_records(folder / "set_aside.jsonl", Clause)
     clauses = {
@@ -55,13 +56,6 @@ def _rows(run: Path) -> list[dict[str, Any]]:
     }
     documents = {one.id: one for one in read_records(run / "ingest/documents.jsonl", Document)}
     passages = {one.id: one for one in read_records(run / "ingest/passages.jsonl", Passage)}
-    if any(
-        one.document not in documents or one.passage not in passages for one, _ in clauses.values()
-    ):
-        raise InputError(
-            f"{run}: its documents have changed since its clauses were taken from them; "
-            f"run `adhere clauses {run}` first."
-        )
     relations = read_records(folder / "conflicts.jsonl", Relation)
     return [
         _row(relation, clauses, documents, passages)

@@ -74,12 +74,14 @@ def evaluate(
 
 
 def named(systems: Sequence[str]) -> dict[str, str]:
-    """NAME=ADDRESS, split; raises InputError for another form."""
+    """NAME=ADDRESS, split; raises InputError for another form, or one name for two."""
     named: dict[str, str] = {}
     for text in systems:
         name, _, address = text.partition("=")
         if not name or not address:
             raise InputError(f"--system {text}: write NAME=ADDRESS, such as gpt=http://host/v1#m.")
+        if name in named:
+            raise InputError(f"--system {text}: there is a '{name}' already; choose another name.")
         named[name] = address
     return named
 

@@ -10,7 +10,7 @@ from adhere.errors import InputError
 from adhere.faults import Known, known
 from adhere.records import Clause, Document, Example, PreferencePair, Probe
 from adhere.review import STALE
-from adhere.store import read_records
+from adhere.store import read_records, require_current
 
 Row = Example | PreferencePair | Probe
 
@@ -18,10 +18,12 @@ Row = Example | PreferencePair | Probe
 class RunData:
     """What a run has made so far, up to `curate`.
 
-    Raises InputError where `curate` has not been run, or not since `clauses`.
+    Raises InputError where `curate` has not been run, or not since `clauses`, and where
+    `clauses` is not of the documents as they were read last.
     """
 
     def __init__(self, run: Path) -> None:
+        require_current(run, ("clauses",))
         self.run = run
         self.documents = read_records(run / "ingest/documents.jsonl", Document)
         clauses = read_records(run / "clauses/clauses.jsonl", Clause)

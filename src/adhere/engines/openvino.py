@@ -3,6 +3,7 @@
 import gc
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count, islice
@@ -112,9 +113,14 @@ class OpenVINOEngine:
             scheduler.dynamic_split_fuse = True
             scheduler.cache_size = CACHE_GB
             scheduler.max_num_batched_tokens = 512
-            self._pipeline = openvino_genai.ContinuousBatchingPipeline(
-                model.folder, model.tokenizer, scheduler, "CPU"
-            )
+            try:
+                self._pipeline = openvino_genai.ContinuousBatchingPipeline(
+                    model.folder, model.tokenizer, scheduler, "CPU"
+                )
+            except RuntimeError as error:
+                raise EngineError(
+                    f"{self.name}: OpenVINO cannot start it: {first_line(error)}."
+                ) from error
         return _Flight(self.name, self._pipeline, model, self._numbers)
 
 
@@ -199,11 +205,12 @@ class _Flight:
         return ended
 
     def cancel(self) -> None:
-        """Give the memory of what is unfinished back."""
-        for job in self._flying:
-            job.handle.cancel()
-        if self._flying:
-            self._pipeline.step()
+        """Give the memory of what is unfinished back, unless OpenVINO has stopped for good."""
+        with suppress(RuntimeError):
+            for job in self._flying:
+                job.handle.cancel()
+            if self._flying:
+                self._pipeline.step()
 
     def _start(self, request: Request, prompt: Integers) -> bool:
         """Hand the request to the pipeline, unless it had better wait."""

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import TemplateError
 
 from adhere import models
 from adhere.engines.base import cut_at_stop
+from adhere.engines.device import has_bfloat16
 from adhere.engines.likelihood import Batch, Codec, Group, Tokens, batches, groups, scores
 from adhere.engines.rows import RowLimits, RowSampler
 from adhere.errors import EngineError, InputError, MissingExtraError
@@ -110,9 +112,23 @@ class TransformersEngine:
         return self._loaded
 
 
+@contextmanager
+def _memory_in_words() -> Generator[None]:
+    """In this block torch's OutOfMemoryError is an EngineError."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise EngineError(
+            "The model ran out of memory; free the GPU of other programs, or take a smaller model."
+        ) from error
+
+
 class Checkpoint:
     """A model in memory with its tokeniser, under the first of its `adapters` by name, if any."""
 
+    @_memory_in_words()
     def __init__(self, folder: Path, adapters: Mapping[str, Path]) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -123,6 +139,8 @@ class Checkpoint:
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
             model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(self.device))
+        except torch.OutOfMemoryError:
+            raise
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: transformers cannot load it: {error}") from error
         if adapters:
@@ -155,6 +173,7 @@ class Checkpoint:
     def codec(self) -> Codec:
         return Codec(encode=self.encode, turn=self._turn, start=self._ends[0], context=self.context)
 
+    @_memory_in_words()
     def generate(
         self,
         prompts: Sequence[tuple[Request, Tokens]],
@@ -213,22 +232,26 @@ class Checkpoint:
 
     def score(self, group: Group) -> Iterator[Score]:
         """Compute the shared tokens once, then the rows in batches, padded on the right."""
-        import torch
-
         yield from group.refused
         if not group.rows:
             return
-        cache: Any = None
-        if group.shared:
-            with torch.inference_mode():
-                shared = torch.tensor([group.shared], device=self.device)
-                cache = self._model(shared, use_cache=True, logits_to_keep=1).past_key_values
+        cache = self._computed(group.shared) if group.shared else None
         most = max(1, KEPT_TOKENS[self.device] // (len(group.shared) + 1))
         tokens = min(BATCH_TOKENS[self.device], most * min(map(len, group.rows)))
         for batch in batches(group.rows, tokens):
             logprobs = self._logprobs(batch, len(group.shared), cache)
             yield from scores(batch, logprobs.cpu().numpy())
 
+    @_memory_in_words()
+    def _computed(self, tokens: Tokens) -> Any:
+        """The keys and values of the tokens."""
+        import torch
+
+        with torch.inference_mode():
+            ids = torch.tensor([tokens], device=self.device)
+            return self._model(ids, use_cache=True, logits_to_keep=1).past_key_values
+
+    @_memory_in_words()
     def _logprobs(self, batch: Batch, shared: int, cache: Any) -> "torch.Tensor":
         """Float32 log-probabilities of the batch's labels; logits only from the first answer on."""
         import torch
@@ -258,6 +281,8 @@ class Checkpoint:
             return self.tokenizer.apply_chat_template(
                 chat, tokenize=False, add_generation_prompt=True
             )
+        except TemplateError as error:
+            raise EngineError(f"the model's chat template refuses this chat: {error}") from error
         except ValueError as error:
             raise EngineError(
                 "this model has no chat template; give an instruct model, or choose prompts of "
@@ -295,9 +320,9 @@ def require_packages(adapter: bool) -> None:
 def _dtype(device: str) -> "torch.dtype":
     import torch
 
-    if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+    if has_bfloat16():
+        return torch.bfloat16
+    return torch.float16 if device == "cuda" else torch.float32
 
 
 def end_tokens(model: Any, tokenizer: Any) -> Tokens:

@@ -9,9 +9,9 @@ from adhere.errors import InputError
 from adhere.evaluate.exam import ExamResult, exam_pairs
 from adhere.evaluate.judges import comparisons
 from adhere.evaluate.matches import Panel, examined, matches
-from adhere.evaluate.metrics import LOWER_IS_BETTER, METRICS, ProbeScore
+from adhere.evaluate.metrics import METRICS, ProbeScore
 from adhere.evaluate.summary import Evaluation
-from adhere.evaluate.systems import System
+from adhere.evaluate.systems import System, in_turn
 from adhere.evaluate.transcript import Transcript
 from adhere.grounding import Grounding
 from adhere.progress import Progress
@@ -20,7 +20,6 @@ from adhere.records import Clause, Passage, Probe
 from adhere.settings import EvaluateSettings
 
 __all__ = [
-    "LOWER_IS_BETTER",
     "METRICS",
     "Evaluation",
     "ExamResult",
@@ -77,8 +76,9 @@ def evaluate(
     """Let every system answer the probes, and measure.
 
     `systems`: the ladder, base first. `judges`: the engines that judge; the teacher where none
-    is given, and only then; other judges' engines are closed. A failed request becomes a Dropped.
-    InputError where there is nothing to compare, or where a probe's clause or passage is missing.
+    is given, and only then. Engines but the teacher's are closed when they are done. A failed
+    request becomes a Dropped. InputError where there is nothing to compare, or where a probe's
+    clause or passage is missing.
     """
     probes = material.probes
     if not probes or not systems:
@@ -88,7 +88,7 @@ def evaluate(
     sources, statements = material.sources(), material.statements()
     grounding = Grounding(teacher, progress)
     said = Transcript()
-    for system in systems:
+    for system in in_turn(systems, kept=(teacher, *judges)):
         said.ask(system, probes, material.languages, settings, progress)
     said.measure(probes, sources, embed, grounding)
     panel = Panel(

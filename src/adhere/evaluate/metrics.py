@@ -21,7 +21,6 @@ METRICS = (
     "grounding_gain",
     "length",
 )
-LOWER_IS_BETTER = frozenset({"reference_nll"})
 RATES = frozenset({"preference_accuracy", "yes_no_accuracy"})
 """Metrics whose values lie in [0, 1] and are counts of successes."""
 

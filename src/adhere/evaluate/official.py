@@ -17,7 +17,7 @@ from adhere.evaluate.judges import Comparison, Judge, Match
 from adhere.evaluate.matches import examined, matches
 from adhere.evaluate.metrics import ProbeScore
 from adhere.evaluate.summary import judge_row
-from adhere.evaluate.systems import System, replies
+from adhere.evaluate.systems import System, in_turn, replies
 from adhere.evaluate.tables import Row, Table
 from adhere.evaluate.wins import win_rates
 from adhere.files import read_lines
@@ -158,7 +158,7 @@ class Official:
         the good one is likelier a token (a tie is half). `margin`: the mean difference in
         nats a token.
         """
-        for system in self.systems:
+        for system in in_turn(self.systems):
             try:
                 self._score(system, progress)
             except NoLikelihoodError as error:
@@ -245,7 +245,7 @@ class Official:
 
     def _answer(self, progress: Progress) -> None:
         questions = {situation.id: situation.question for situation in self.situations}
-        for system in self.systems:
+        for system in in_turn(self.systems):
             read = system.read(questions)
             for name, reply in replies(system, questions, read, self.settings, progress).items():
                 if reply.error is None:

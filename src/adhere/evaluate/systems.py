@@ -1,6 +1,6 @@
 """The ladder: the systems that are compared, and their answers to the probes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adhere.engines.base import Engine
@@ -28,6 +28,15 @@ class System:
     """What must be known to take its numbers rightly, in a sentence."""
     probes_only: bool = False
     """It reads what is known of probes alone, so it cannot be asked other questions."""
+
+
+def in_turn(systems: Sequence[System], kept: Container[Engine] = ()) -> Iterator[System]:
+    """The systems in their order; each engine, unless `kept`, is closed after its last system."""
+    last = {system.engine: system for system in systems}
+    for system in systems:
+        yield system
+        if last[system.engine] is system and system.engine not in kept:
+            system.engine.close()
 
 
 def replies(

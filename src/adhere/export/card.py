@@ -22,6 +22,7 @@ from adhere.report.data import (
     headline_system,
     read_estimate,
 )
+from adhere.report.systems import provenance_rows
 
 Summary = Mapping[str, Any]
 
@@ -105,6 +106,7 @@ class Card:
             "probes": summary["counts"]["curate"]["probes"],
             "systems": systems,
             "metrics": _metric_rows(summary["systems"], systems),
+            "provenance": provenance_rows(summary),
             "costs": [_cost(row) for row in costs if not row.absent],
             "uncosted": [f"{row.what}. {row.absent}" for row in costs if row.absent],
             "judges": [{"name": one["name"], "says": _judge(one)} for one in summary["judges"]],

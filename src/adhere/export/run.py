@@ -134,14 +134,17 @@ def _ggufs(
         try:
             parity = check.gguf(file, kind)
         except EngineError as error:
-            return [], [f"The GGUF files are written but were not checked: {error}."]
+            remarks.append(f"{file.name} is written but was not checked: {error}.")
+            continue
         if parity.fault and kind != KINDS[0]:  # coarse weights may really be another model
             file.unlink()
             remarks.append(f"{file.name} was left out: {parity.fault}.")
         else:
             parity.require()
             parities.append(parity)
-    return parities, remarks + _text_remarks(files[KINDS[0]], splits[0], check)
+    if parities:
+        remarks += _text_remarks(folder / parities[0].file, splits[0], check)
+    return parities, remarks
 
 
 def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
@@ -158,8 +161,8 @@ def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
             "tokenizer does. Nothing was exported."
         )
     return [
-        f"The GGUF files were checked token by token. Their way to split text, '{pre}', is not "
-        "known to OpenVINO GenAI, so use them with llama.cpp or Ollama and not as openvino:FILE."
+        f"GGUF files are checked token by token. Their way to split text, '{pre}', is not known "
+        "to OpenVINO GenAI, so use them with llama.cpp or Ollama and not as openvino:FILE."
     ]
 
 

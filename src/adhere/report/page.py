@@ -79,6 +79,7 @@ def _systems(report: ReportData) -> dict[str, Any]:
         "exams": [sentences.exam_sentence(judge) for judge in summary.get("judges", ())],
         "win_rate": WIN_RATE,
         "agreement": sentences.agreement_sentences(summary),
+        "provenance": systems.provenance_rows(summary),
         "notes": summary.get("notes", {}),
         "costs": costs.cost_rows(summary),
         "official": costs.official_rows(report.official),

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from adhere.report.data import (
+    METRICS,
     Estimate,
     Metric,
     best_system,
@@ -36,6 +38,36 @@ class WinRow:
     """At equal length of the two answers."""
     flips: float | None
     """Share of its verdicts in which the judge changed its mind with the order."""
+
+
+_BESIDE = {
+    "refused": "Refusals",
+    "wrong_yes": "Wrong answers of yes",
+    "nll": "NLL of general instructions",
+    "perplexity": "Perplexity",
+    "alpha": "Krippendorff's alpha",
+    "bertscore": "BERTScore",
+}
+"""Measured beside the columns of the table."""
+
+
+def provenance_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Metrics, and what computes them: a library with its version, and a model, if any."""
+    labels = {metric.key: metric.label for metric in METRICS} | _BESIDE
+    metrics: Mapping[str, Mapping[str, str]] = summary.get("metrics", {})
+    found: dict[str, list[str]] = {}
+    for key, made in metrics.items():
+        found.setdefault(_made_by(made), []).append(labels.get(key, key))
+    return [(", ".join(measured), by) for by, measured in found.items()]
+
+
+def _made_by(made: Mapping[str, str]) -> str:
+    if "absent" in made:
+        return f"not measured ({made['absent']})"
+    model = made.get("model", "")
+    if Path(model).is_absolute():  # nobody else has this machine's folders
+        model = Path(model).name
+    return f"{made['library']} {made['version']}" + (f" (model: {model})" if model else "")
 
 
 def system_rows(summary: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:

@@ -17,7 +17,7 @@ from adhere.review.decisions import (
     read_decisions,
     write_decisions,
 )
-from adhere.store import read_records
+from adhere.store import read_records, require_current
 
 STALE = "some rows are about clauses that are no longer there."
 _ABOUT_ROW = ("kind", "clause", "sentence")
@@ -57,8 +57,10 @@ class Decided:
 def items(run: Path) -> list[Item]:
     """Every kept row of a run, and every rejected one, with the decisions so far.
 
-    Raises InputError where `curate` has not been run, or not since `clauses`.
+    Raises InputError where `curate` has not been run, or not since `clauses`, and where
+    `clauses` is not of the documents as they were read last.
     """
+    require_current(run, ("clauses",))
     decisions = read_decisions(run)
     edits = {one.edited_id: one for one in decisions if one.choice == "edit"}
     about = {(one.kind, one.row): one for one in decisions}

@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from adhere.errors import InputError
 from adhere.evaluate import ProbeScore
 from adhere.evaluate.official import Situation
 from adhere.evaluate.sheet import BlindPair
@@ -25,7 +24,7 @@ from adhere.records import (
     Rewriting,
     Verdict,
 )
-from adhere.store import read_records
+from adhere.store import read_records, require_current
 
 Kind = Literal[
     "document",
@@ -123,16 +122,13 @@ class RunRecords:
 def read_run(run: Path) -> RunRecords:
     """All that the stages of a run have written so far.
 
-    Raises InputError when its documents have not been read yet, or were read again since.
+    Raises InputError when its documents have not been read yet, or are read otherwise since
+    its clauses were taken from them.
     """
+    require_current(run, ("clauses",))
     documents = _keyed(read_records(run / "ingest/documents.jsonl", Document))
     clauses = _by_id(run, "clauses/clauses.jsonl", Clause)
     aside = _by_id(run, "clauses/set_aside.jsonl", Clause)
-    if not {one.document for one in chain(clauses.values(), aside.values())} <= documents.keys():
-        raise InputError(
-            f"{run}: its documents have changed since its clauses were taken from them; "
-            f"`adhere run {run}` first."
-        )
     generated = [_by_id(run, f"generate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
     curated = [_by_id(run, f"curate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
     examples, pairs, probes = (made | kept for made, kept in zip(generated, curated, strict=True))

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from adhere.engines.device import has_bfloat16
 from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
 from adhere.processes import is_sharded
 from adhere.settings import TrainSettings
@@ -160,13 +161,3 @@ def new_adapter(settings: TrainSettings) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-
-
-def has_bfloat16() -> bool:
-    """Whether this machine multiplies bfloat16 in hardware."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()
-    return any(able.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
