@@ -224,10 +224,14 @@ def test_what_nobody_asked_for_never_closes_the_gate() -> None:
     assert not opens(judge(evidence(found), GateSettings(untested=0)), GateSettings())
 
 
-def test_no_stage_depends_on_the_rules() -> None:
+def test_no_stage_but_the_report_depends_on_the_rules() -> None:
     strict = RunSettings(gate=GateSettings(followed=1.0, untested=0))
-    for stage in STAGES.values():
-        assert settings_of(stage, strict) == settings_of(stage, RunSettings())
+    shown = [
+        name
+        for name, stage in STAGES.items()
+        if settings_of(stage, strict) != settings_of(stage, RunSettings())
+    ]
+    assert shown == ["report"]
 
 
 def written(folder: Path, losses: dict[str, list[float]], **changes: Any) -> Path:

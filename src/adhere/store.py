@@ -174,7 +174,15 @@ def alone_in(run: Path) -> Generator[None]:
     try:
         yield
     finally:
+        if lock.is_locked:
+            _leave(run)
         lock.release()
+
+
+def _leave(run: Path) -> None:
+    """A folder in which nothing was made goes, with its lock."""
+    if [path.name for path in run.iterdir()] == [LOCK]:
+        shutil.rmtree(run)
 
 
 def _take(lock: FileLock, run: Path) -> None:
