@@ -17,7 +17,12 @@ from adhere.train.rows import answer_row, dataset
 __all__ = ["model", "sft"]  # fixtures
 
 STEPS = 3
-SAME: dict[str, Any] = {"epochs": STEPS, "batch_size": len(EXAMPLES), "learning_rate": 1e-3}
+SAME: dict[str, Any] = {
+    "epochs": STEPS,
+    "batch_size": len(EXAMPLES),
+    "learning_rate": 1e-3,
+    "lora_rank": 4,
+}
 SETTINGS = {"sft": SFTSettings(**SAME), "dpo": DPOSettings(method="dpo", **SAME)}
 TOLERANCE = {False: 1e-5, True: 2e-2}
 """Of losses and gradient norms, relative: in float32, and under bfloat16 (8 bits of mantissa)."""

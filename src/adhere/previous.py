@@ -71,10 +71,10 @@ def _evaluated(run: Path) -> bool:
 
 
 def _made_with(run: Path) -> dict[str, Any]:
-    """Every setting of the run's finished stages but the documents."""
+    """Every setting of the run's finished stages but the documents; the report makes nothing."""
     found: dict[str, Any] = {}
     for path in sorted(run.glob(f"*/{MANIFEST}")):
-        manifest = read_manifest(path.parent)
+        manifest = read_manifest(path.parent) if path.parent.name != "report" else None
         for name, value in (manifest.settings if manifest else {}).items():
             parts = value if isinstance(value, Mapping) else {"": value}
             found |= {f"{name}.{part}".rstrip("."): one for part, one in parts.items()}
