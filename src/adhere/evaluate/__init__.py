@@ -76,9 +76,8 @@ def evaluate(
     """Let every system answer the probes, and measure.
 
     `systems`: the ladder, base first. `judges`: the engines that judge; the teacher where none
-    is given, and only then. Engines but the teacher's are closed when they are done. A failed
-    request becomes a Dropped. InputError where there is nothing to compare, or where a probe's
-    clause or passage is missing.
+    is given, and only then. Other engines are closed when they are done. A failed request becomes
+    a Dropped. InputError where nothing can be compared, or a probe's clause or passage is missing.
     """
     probes = material.probes
     if not probes or not systems:
