@@ -101,7 +101,7 @@ def test_an_embedded_teacher_takes_longer_on_a_cpu_without_bfloat16(
     there = run_settings.merge({"models": {"teacher": "http://localhost:8000/v1#m"}}, "test")
 
     def generating(settings: RunSettings, *, able: bool) -> float:
-        monkeypatch.setattr("adhere.forecast.multiplies_bfloat16", lambda: able)
+        monkeypatch.setattr("adhere.forecast.cpu_has_bfloat16", lambda: able)
         rows = {row.stage: row.seconds for row in forecast(tmp_path, settings)}
         return rows["generate"] or 0
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from adhere.clauses import candidates
-from adhere.engines.openvino import multiplies_bfloat16
+from adhere.engines.device import cpu_has_bfloat16
 from adhere.ingest import ingest
 from adhere.models import checkpoint_here, is_here
 from adhere.pipeline import standings
@@ -77,8 +78,7 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
         "evaluate": _asked_of_systems(settings, kept["probes"]),
     }
     characters = sum(len(document.text) for document in documents)
-    here = settings.models.teacher.startswith("openvino:")
-    slower = WITHOUT_BF16 if here and not multiplies_bfloat16() else 1
+    slower = _slowness(settings.models.teacher)
     seconds: dict[str, float | None] = {
         name: slower * SECONDS_A_REQUEST[name] * count for name, count in requests.items()
     }
@@ -126,6 +126,12 @@ def _trained_on(
         # As much as the trainings behind sft+dpo together, by design.
         "document-lm": sft + dpo + (midtrain if settings.midtrain.enabled else 0),
     }
+
+
+def _slowness(teacher: str) -> float:
+    """Times as long as said above; 1 for what is elsewhere, and where no torch can be asked."""
+    here = teacher.startswith("openvino:") and find_spec("torch") is not None
+    return WITHOUT_BF16 if here and not cpu_has_bfloat16() else 1
 
 
 def _pace(settings: RunSettings) -> float | None:

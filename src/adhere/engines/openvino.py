@@ -283,12 +283,3 @@ def _completion(model: LocalModel, job: _Job) -> Completion:
 
 def _failure(request: Request, problem: str) -> Completion:
     return Completion(id=request.id, error=f"the prompt was not answered: {problem}")
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this machine's CPU multiplies bfloat16; True where OpenVINO is not installed."""
-    try:
-        import openvino
-    except ImportError:
-        return True
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
