@@ -12,7 +12,7 @@ from adhere.evaluate import METRICS, Evaluation, Material, ProbeScore, System, e
 from adhere.evaluate.coverage import clause_evidence, clause_result
 from adhere.evaluate.matches import aligned, matches
 from adhere.evaluate.pooled import clause_gains
-from adhere.evaluate.reading import ReadOwn
+from adhere.evaluate.reading import Reading, ReadOwn
 from adhere.evaluate.statistics import holm
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
@@ -66,7 +66,12 @@ def ladder() -> list[System]:
     base, aligned = FakeEngine("student", unfaithful), FakeEngine("aligned", faithful)
     aligned.favourites = {word for rule in RULES for word in rule.split()}
     rule_of = {f"c{i}": text for i, text in enumerate(RULES)}
-    own = ReadOwn(texts={probe.id: f"{rule_of[probe.clause]}\n\n" for probe in PROBES})
+    own = ReadOwn(
+        own={
+            probe.id: Reading(text=f"{rule_of[probe.clause]}\n\n", passages=(probe.clause,))
+            for probe in PROBES
+        }
+    )
     return [
         System(name="base", engine=base),
         System(name="base+rag", engine=base, read=own, note="It reads the rule."),
@@ -315,7 +320,7 @@ class Closing(FakeEngine):
 def test_an_engine_is_closed_after_the_last_system_that_has_it():
     heard: list[str] = []
     base, tuned, teacher = (Closing(name, heard) for name in ("base", "tuned", "teacher"))
-    own = ReadOwn(texts={})
+    own = ReadOwn(own={})
     systems = [
         System(name="base", engine=base),
         System(name="base+rag", engine=base, read=own),

@@ -11,7 +11,7 @@ import pytest
 from conftest import adhere
 
 from adhere.evaluate import ProbeScore
-from adhere.records import Answer, Clause, Document, Dropped, Probe, Verdict
+from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe, Verdict
 from adhere.store import read_records, write_records
 
 
@@ -77,6 +77,11 @@ def test_a_sample_leads_back_to_its_sentence(finished: Path, logs: dict[str, Any
         assert about["statement"] == clauses[about["clause"]].statement
         assert texts[about["document"]][about["start"] : about["end"]] == about["text"]
         assert about["result"]
+        assert about["read"] == []
+    passages = {one.id for one in read_records(finished / "ingest/passages.jsonl", Passage)}
+    for sample in logs["base+rag"].samples:
+        assert sample.metadata["read"]
+        assert set(sample.metadata["read"]) <= passages
 
 
 def test_scores_and_results_are_those_of_the_run(finished: Path, logs: dict[str, Any]) -> None:

@@ -53,13 +53,17 @@ def test_what_each_system_reads(run: Path) -> None:
     assert read["base"] == read["sft+dpo"] == {}
     assert read["base+rag"] == read["sft+dpo+rag"]
     sources = measured.sources()
+    home = {clause.id: clause.passage for clause in measured.clauses}
     for probe in measured.probes:
-        assert sources[probe.clause] in read["teacher+passage"][probe.id]
-        texts = [item.text for item in measured.passages if item.text in read["base+rag"][probe.id]]
-        assert len(texts) == 2
+        own, found_for_it = read["teacher+passage"][probe.id], read["base+rag"][probe.id]
+        assert sources[probe.clause] in own.text
+        assert own.passages == (home[probe.clause],)
+        within = {item.id for item in measured.passages if item.text in found_for_it.text}
+        assert within == set(found_for_it.passages)
+        assert len(within) == 2
     [document] = one.read("ingest/documents.jsonl", Document)
     begun = document.text.strip()[:200]
-    assert all(begun in read["base+document"][probe.id] for probe in measured.probes)
+    assert all(begun in read["base+document"][probe.id].text for probe in measured.probes)
     assert found.tuning is None
     assert found.retrieval() == {"passages": 2, "tuning": None}
 

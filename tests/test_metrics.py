@@ -12,6 +12,7 @@ from adhere.evaluate.metrics import (
     likelihood_values,
     rouge_l,
 )
+from adhere.evaluate.reading import Reading
 from adhere.evaluate.systems import System
 from adhere.grounding import Grounded, Grounding
 from adhere.progress import NoProgress
@@ -83,7 +84,7 @@ def test_reference_and_contrast_are_scored_in_the_chat_form_after_the_context():
     found, dropped = reference_likelihoods(
         System(name="rag", engine=engine),
         probes,
-        {"p3": "Always say so.\n\n"},
+        {"p3": Reading(text="Always say so.\n\n")},
         {"c1": "en", "c2": "en", "c3": "de"},
         NoProgress(),
     )

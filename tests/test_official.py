@@ -20,6 +20,7 @@ from adhere.evaluate.official import (
     read_situations,
     without_leaks,
 )
+from adhere.evaluate.reading import ReadDocument
 from adhere.evaluate.systems import System
 from adhere.progress import NoProgress
 from adhere.records import Answer, Example, PreferencePair, Verdict
@@ -187,7 +188,7 @@ def test_systems_are_compared_with_the_aligned_one() -> None:
 
 def test_what_a_system_reads_is_read_here_too() -> None:
     engine = fond()
-    read = System(name="rag", engine=engine, read=lambda asked: dict.fromkeys(asked, "Text. "))
+    read = System(name="rag", engine=engine, read=ReadDocument(text="Text. "))
     Official(GIVEN[:1], [read], SETTINGS).score(NoProgress())
     assert {request.prefix for request in engine.scored} == {"Text. "}
     assert all(request.chat for request in engine.scored)

@@ -74,9 +74,14 @@ def render(texts):
 
 def test_what_is_read_is_the_best_passages_in_their_order():
     read = Retrieved(retriever=Retriever(PASSAGES, topics), count=2, render=render)
-    assert read({"q1": "travel?", "q2": "the press?"}) == {
+    found = read({"q1": "travel?", "q2": "the press?"})
+    assert {name: one.text for name, one in found.items()} == {
         "q1": "travel by train\nno gift, not one gift, on travel\n",
         "q2": "the press calls\ntravel by train\n",
+    }
+    assert {name: one.passages for name, one in found.items()} == {
+        "q1": ("t", "g"),
+        "q2": ("m", "t"),
     }
 
 

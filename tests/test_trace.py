@@ -125,6 +125,21 @@ def test_an_answer_leads_to_its_probe_and_to_its_own_verdicts_alone(whole: Path)
     assert "and base: a tie by" in words or " base by " in words or "base beats" in words
 
 
+def test_an_answer_leads_to_the_passages_that_were_read_and_they_lead_back(whole: Path) -> None:
+    records = read_run(whole)
+    probe = str(rows(whole, "curate/probes.jsonl")[0]["id"])
+    key = f"base+rag:{probe}"
+    read = records.answered()[key].passages
+    assert read
+    shown = " ".join(adhere("trace", str(whole), key).out.split())
+    assert f"having read {', '.join(read)}" in shown
+    for passage in records.passages:
+        found = trace(records, passage).read_for
+        assert (key in found) == (passage in read)
+        assert f"base:{probe}" not in found
+    assert key in adhere("trace", str(whole), read[0]).out
+
+
 def test_a_conflict_leads_to_both_clauses_and_each_of_them_to_it(whole: Path) -> None:
     records = read_run(whole)
     [relation] = records.relations.values()

@@ -146,7 +146,7 @@ def _official(bench: Bench, compared: Ladder, extras: Extras) -> Official:
         progress=bench.progress,
     )
     questions = {situation.id: situation.question for situation in situations}
-    found = compared.retrieved.texts(questions)
-    passages = {name: "\n\n".join(texts) for name, texts in found.items()}
+    found = compared.retrieved.passages(questions)
+    passages = {name: "\n\n".join(one.text for one in own) for name, own in found.items()}
     official.judge(panel.judges(), passages, bench.progress)
     return official

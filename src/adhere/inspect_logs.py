@@ -164,7 +164,7 @@ def _sample(clause: ClauseTrail, tested: RowTrail, system: str) -> "EvalSample":
         target=probe.reference,
         messages=[asked],
         scores=_scores(tested, system, answer and answer.text),
-        metadata=_about(clause, probe),
+        metadata=_about(clause, probe) | {"read": list(answer.passages) if answer else []},
     )
     if answer is None:
         reasons = [drop.detail for drop in tested.dropped if drop.detail.startswith(f"{system}:")]

@@ -9,7 +9,7 @@ from adhere.bench import ADAPTERS, Bench
 from adhere.engines.base import Engine, open_engine
 from adhere.errors import SettingsError
 from adhere.evaluate import Material
-from adhere.evaluate.reading import ReadDocument, ReadOwn, fitting
+from adhere.evaluate.reading import ReadDocument, Reading, ReadOwn, fitting
 from adhere.evaluate.retrieval import Retrieved, Retriever, Tuning, tuned
 from adhere.evaluate.systems import System
 from adhere.records import Document, Example
@@ -104,11 +104,17 @@ def _with_document(bench: Bench, measured: Material, base: Engine) -> System:
 
 def _ceiling(bench: Bench, measured: Material) -> System:
     sources = measured.sources()
-    own = {probe.id: _before(bench, [sources[probe.clause]]) for probe in measured.probes}
+    home = {clause.id: clause.passage for clause in measured.clauses}
+    own = {
+        probe.id: Reading(
+            text=_before(bench, [sources[probe.clause]]), passages=(home[probe.clause],)
+        )
+        for probe in measured.probes
+    }
     return System(
         name="teacher+passage",
         engine=bench.engine,
-        read=ReadOwn(texts=own),
+        read=ReadOwn(own=own),
         note=_CEILING,
         probes_only=True,
     )

@@ -240,6 +240,8 @@ class Answer:
     probe: str
     text: str
     finish: Literal["stop", "length"] = "stop"
+    passages: tuple[str, ...] = ()
+    """Ids of the passages that it read before the question, where some were chosen for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

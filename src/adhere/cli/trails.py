@@ -29,6 +29,8 @@ def trail_lines(trail: Trail) -> "Iterator[RenderableType]":
     for told in trail.rewritings:
         yield _line(told.id, f"told again, {told.angle}: {told.text}")
         yield _line("made by", f"{told.origin.model} with {told.origin.prompt}")
+    if trail.kind == "passage" and trail.read_for:
+        yield _line("read for", " ".join(trail.read_for))
     if trail.kind in ("document", "passage", "rewriting", "dropped"):
         yield from _drops(trail.dropped)
         for clause in trail.clauses:
@@ -145,10 +147,14 @@ def _said(
     answers: Sequence[Answer], scores: Sequence[ProbeScore], verdicts: Sequence[Verdict]
 ) -> "Iterator[RenderableType]":
     """What the systems answered, how that was measured, and who judged it."""
-    said = {answer.system: answer.text for answer in answers}
+    said = {answer.system: answer for answer in answers}
     measured = {score.system: _measured(score.values) for score in scores}
     for system in dict.fromkeys((*said, *measured)):
-        yield _line(system, f"{said.get(system, '')} {measured.get(system, '')}".strip())
+        answer = said.get(system)
+        text = answer.text if answer else ""
+        yield _line(system, f"{text} {measured.get(system, '')}".strip())
+        if answer and answer.passages:
+            yield _line("", f"having read {', '.join(answer.passages)}", "dim")
     for verdict in verdicts:
         yield _line("judged", verdict_words(verdict))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from adhere.evaluate.reading import NOTHING, Reading
 from adhere.evaluate.systems import System
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
@@ -26,14 +27,14 @@ class ReferenceLikelihood:
 def reference_likelihoods(
     system: System,
     probes: Sequence[Probe],
-    contexts: Mapping[str, str],
+    readings: Mapping[str, Reading],
     languages: Mapping[str, str],
     progress: Progress,
 ) -> tuple[dict[str, ReferenceLikelihood], list[Dropped]]:
     """How likely each probe's reference and contrast are in the system's own chat template.
 
     And, where the reference begins with yes or no, that word and the other one.
-    `contexts` as in `answer_probes`, `languages`: clause id -> the language of its yes and no.
+    `readings` as in `replies`, `languages`: clause id -> the language of its yes and no.
     Returns probe id -> likelihoods.
     """
     wanted: dict[tuple[str, str], ScoreRequest] = {}
@@ -42,7 +43,7 @@ def reference_likelihoods(
         texts = (probe.reference, probe.contrast, *words)
         for seat, text in zip(_SEATS, texts, strict=True):
             if text is not None:
-                context = contexts.get(probe.id, "")
+                context = readings.get(probe.id, NOTHING).text
                 wanted[probe.id, seat] = score_request(context, probe.question, text, chat=True)
     scores = score_all(system.engine, list(wanted.values()), f"{system.name}: references", progress)
     found: dict[tuple[str, str], Score] = {}

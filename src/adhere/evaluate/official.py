@@ -16,8 +16,9 @@ from adhere.evaluate.exam import ExamPair, ExamResult
 from adhere.evaluate.judges import Comparison, Judge, Match
 from adhere.evaluate.matches import examined, matches
 from adhere.evaluate.metrics import ProbeScore
+from adhere.evaluate.reading import NOTHING
 from adhere.evaluate.summary import judge_row
-from adhere.evaluate.systems import System, in_turn, replies
+from adhere.evaluate.systems import System, answers, in_turn
 from adhere.evaluate.tables import Row, Table
 from adhere.evaluate.wins import win_rates
 from adhere.files import read_lines
@@ -165,10 +166,10 @@ class Official:
                 self.notes[system.name] = f"No likelihoods: {error}"
 
     def _score(self, system: System, progress: Progress) -> None:
-        read = system.read({situation.id: situation.question for situation in self.situations})
+        read = system.read(self._questions())
         requests: dict[tuple[str, str], ScoreRequest] = {
             (situation.id, answer): score_request(
-                read.get(situation.id, ""), situation.question, answer, chat=True
+                read.get(situation.id, NOTHING).text, situation.question, answer, chat=True
             )
             for situation in self.situations
             for answer in (*situation.good, *situation.bad)
@@ -244,21 +245,15 @@ class Official:
             yield from both
 
     def _answer(self, progress: Progress) -> None:
-        questions = {situation.id: situation.question for situation in self.situations}
+        questions = self._questions()
         for system in in_turn(self.systems):
             read = system.read(questions)
-            for name, reply in replies(system, questions, read, self.settings, progress).items():
-                if reply.error is None:
-                    self.answers.append(
-                        Answer(
-                            system=system.name,
-                            probe=name,
-                            text=reply.text.strip(),
-                            finish=reply.finish,
-                        )
-                    )
-                else:
-                    self._drop(name, "no answer", f"{system.name}: {reply.error}")
+            said, unanswered = answers(system, questions, read, self.settings, progress)
+            self.answers += said
+            self.dropped += unanswered
+
+    def _questions(self) -> dict[str, str]:
+        return {situation.id: situation.question for situation in self.situations}
 
     def _compared(self, passages: Mapping[str, str]) -> list[tuple[Match, Comparison]]:
         texts = {(answer.system, answer.probe): answer.text for answer in self.answers}

@@ -1,4 +1,4 @@
-"""What fits before a question: as much of the documents as a model can read at once."""
+"""What a system reads before a question, and how much of the documents fits there."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,35 @@ _AROUND = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is put before one question."""
+
+    text: str = ""
+    passages: tuple[str, ...] = ()
+    """Ids of the passages that were chosen for the question and stand in the text, in order."""
+
+
+NOTHING = Reading()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadDocument:
     """Reads the same text before every question."""
 
     text: str
 
-    def __call__(self, questions: Mapping[str, str]) -> dict[str, str]:
-        return dict.fromkeys(questions, self.text)
+    def __call__(self, questions: Mapping[str, str]) -> dict[str, Reading]:
+        return dict.fromkeys(questions, Reading(text=self.text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOwn:
-    """Reads before each question the text that is known to belong to it."""
+    """Reads before each question what is known to belong to it."""
 
-    texts: Mapping[str, str]
+    own: Mapping[str, Reading]
 
-    def __call__(self, questions: Mapping[str, str]) -> dict[str, str]:
-        return {name: self.texts[name] for name in questions if name in self.texts}
+    def __call__(self, questions: Mapping[str, str]) -> dict[str, Reading]:
+        return {name: self.own[name] for name in questions if name in self.own}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

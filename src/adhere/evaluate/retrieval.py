@@ -14,6 +14,7 @@ import numpy as np
 
 from adhere.embedding import Embed, FloatArray
 from adhere.engines.base import Engine
+from adhere.evaluate.reading import Reading
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
 from adhere.records import Example, Passage
@@ -82,15 +83,20 @@ class Retrieved:
     count: int
     render: Render
 
-    def __call__(self, questions: Mapping[str, str]) -> dict[str, str]:
-        return {name: self.render(texts) for name, texts in self.texts(questions).items()}
+    def __call__(self, questions: Mapping[str, str]) -> dict[str, Reading]:
+        return {
+            name: Reading(
+                text=self.render([passage.text for passage in passages]),
+                passages=tuple(passage.id for passage in passages),
+            )
+            for name, passages in self.passages(questions).items()
+        }
 
-    def texts(self, questions: Mapping[str, str]) -> dict[str, list[str]]:
-        """The texts of the passages alone, the best first."""
+    def passages(self, questions: Mapping[str, str]) -> dict[str, list[Passage]]:
+        """The passages themselves, the best first."""
         ranked = self.retriever.ranked(list(questions.values()))
         return {
-            name: [passage.text for passage in passages[: self.count]]
-            for name, passages in zip(questions, ranked, strict=True)
+            name: passages[: self.count] for name, passages in zip(questions, ranked, strict=True)
         }
 
 

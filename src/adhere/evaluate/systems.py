@@ -1,18 +1,19 @@
-"""The ladder: the systems that are compared, and their answers to the probes."""
+"""The ladder: the systems that are compared, and their answers."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adhere.engines.base import Engine
+from adhere.evaluate.reading import NOTHING, Reading
 from adhere.progress import Progress
-from adhere.records import Answer, Completion, Dropped, Message, Probe, Request, Sampling
+from adhere.records import Answer, Completion, Dropped, Message, Request, Sampling
 from adhere.settings import EvaluateSettings
 
-Reader = Callable[[Mapping[str, str]], Mapping[str, str]]
+Reader = Callable[[Mapping[str, str]], Mapping[str, Reading]]
 """Questions by their id -> what a system reads before each, by the same id."""
 
 
-def nothing(questions: Mapping[str, str]) -> Mapping[str, str]:
+def nothing(questions: Mapping[str, str]) -> Mapping[str, Reading]:
     """Reads nothing before the question."""
     return {}
 
@@ -42,7 +43,7 @@ def in_turn(systems: Sequence[System], kept: Container[Engine] = ()) -> Iterator
 def replies(
     system: System,
     questions: Mapping[str, str],
-    contexts: Mapping[str, str],
+    readings: Mapping[str, Reading],
     settings: EvaluateSettings,
     progress: Progress,
     what: str = "answers",
@@ -50,14 +51,14 @@ def replies(
 ) -> dict[str, Completion]:
     """The system's greedy reply to each question, by the question's id.
 
-    `contexts`: id -> text put before the question (none where it is missing). `most`:
+    `readings`: id -> what is put before the question (nothing where it is missing). `most`:
     longest reply in tokens, instead of the settings'.
     """
     sampling = Sampling(max_tokens=most or settings.max_tokens, seed=settings.seed)
     requests = [
         Request(
             id=name,
-            prompt=(Message(role="user", content=contexts.get(name, "") + question),),
+            prompt=(Message(role="user", content=readings.get(name, NOTHING).text + question),),
             sampling=sampling,
         )
         for name, question in questions.items()
@@ -68,27 +69,32 @@ def replies(
     return {name: found[name] for name in questions}
 
 
-def answer_probes(
+def answers(
     system: System,
-    probes: Sequence[Probe],
-    contexts: Mapping[str, str],
+    questions: Mapping[str, str],
+    readings: Mapping[str, Reading],
     settings: EvaluateSettings,
     progress: Progress,
 ) -> tuple[list[Answer], list[Dropped]]:
-    """The system's answer to each probe, in the order of the probes; `contexts` as in `replies`.
+    """The system's answer to each question, in their order; `readings` as in `replies`.
 
     A request that failed becomes a Dropped instead of an Answer.
     """
-    questions = {probe.id: probe.question for probe in probes}
-    answers: list[Answer] = []
+    found: list[Answer] = []
     dropped: list[Dropped] = []
-    for name, reply in replies(system, questions, contexts, settings, progress).items():
+    for name, reply in replies(system, questions, readings, settings, progress).items():
         if reply.error is None:
-            text = reply.text.strip()
-            answers.append(Answer(system=system.name, probe=name, text=text, finish=reply.finish))
+            answer = Answer(
+                system=system.name,
+                probe=name,
+                text=reply.text.strip(),
+                finish=reply.finish,
+                passages=readings.get(name, NOTHING).passages,
+            )
+            found.append(answer)
         else:
             detail = f"{system.name}: {reply.error}"
             dropped.append(
                 Dropped(record_id=name, stage="evaluate", reason="no answer", detail=detail)
             )
-    return answers, dropped
+    return found, dropped

@@ -7,7 +7,7 @@ from adhere.embedding import Embed
 from adhere.errors import NoLikelihoodError
 from adhere.evaluate.likelihood import reference_likelihoods
 from adhere.evaluate.metrics import ProbeScore, answer_values, likelihood_values
-from adhere.evaluate.systems import System, answer_probes
+from adhere.evaluate.systems import System, answers
 from adhere.grounding import Grounding
 from adhere.progress import Progress
 from adhere.records import Answer, Dropped, Probe
@@ -39,14 +39,15 @@ class Transcript:
 
         `languages` as in `reference_likelihoods`.
         """
-        contexts = system.read({probe.id: probe.question for probe in probes})
-        answers, unanswered = answer_probes(system, probes, contexts, settings, progress)
-        self.answers += answers
+        questions = {probe.id: probe.question for probe in probes}
+        readings = system.read(questions)
+        said, unanswered = answers(system, questions, readings, settings, progress)
+        self.answers += said
         self.dropped += unanswered
         notes = [system.note]
         try:
             likelihoods, unscored = reference_likelihoods(
-                system, probes, contexts, languages, progress
+                system, probes, readings, languages, progress
             )
         except NoLikelihoodError as error:
             notes.append(f"No likelihoods: {error}")

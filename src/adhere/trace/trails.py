@@ -85,6 +85,8 @@ class Trail:
     """What this id was dropped for, or what was passed over in this passage or document."""
     rewritings: tuple[Rewriting, ...] = ()
     """Of a passage: all that it was told again as; of a rewriting: it alone."""
+    read_for: tuple[str, ...] = ()
+    """Of a passage: the ids of the answers before which a system chose to read it."""
     probe: str | None = None
     """Of an answer to a probe and of a row of the people's sheet: the probe."""
     situation: SituationTrail | None = None
@@ -140,6 +142,9 @@ def _of_passage(records: RunRecords, key: str) -> Trail:
         clauses=_clauses_under(records, {key}),
         dropped=_dropped_under(records, {key}),
         rewritings=tuple(records.rewritings.get(key, ())),
+        read_for=tuple(
+            answer for answer, said in records.answered().items() if key in said.passages
+        ),
     )
 
 
