@@ -185,7 +185,7 @@ def test_only_an_older_export_is_replaced(finished: Path, tmp_path: Path) -> Non
     export_data(finished, mine)
     assert folder_hashes(mine) == before
     (mine / "README.md").write_text("My own notes.")
-    with pytest.raises(InputError, match="holds something else already"):
+    with pytest.raises(InputError, match="holds something else"):
         export_data(finished, mine)
     assert (mine / "README.md").read_text() == "My own notes."
 

@@ -361,7 +361,7 @@ def test_wrong_inputs_are_refused_in_a_sentence(run: Path) -> None:
     shutil.rmtree(run / "evaluate")
     said = adhere("export", str(run))
     assert said.code == 2
-    assert "'sft+dpo' is not evaluated yet; `adhere run" in said.err
+    assert "not evaluated yet; run `adhere evaluate" in said.err
     assert not (run / "export").exists()
 
 

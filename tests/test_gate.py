@@ -451,7 +451,7 @@ def test_statements_can_hold_what_files_cannot(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no run here"),
-        (["run", "--against", "nowhere"], "nowhere: nothing to judge yet; run `adhere evaluate"),
+        (["run", "--against", "nowhere"], "nowhere: not evaluated yet; run `adhere evaluate"),
         (["run", "--followed=2"], "flags: followed: Input should be less than or equal to 1"),
         (["run", "--better=length"], "better"),
     ],

@@ -11,7 +11,7 @@ from adhere.bench import Bench
 from adhere.engines.live import BASE, LiveModel
 from adhere.errors import InputError
 from adhere.progress import ConsoleProgress
-from adhere.records import Completion, Message, Request, Sampling, record_id
+from adhere.records import ALIGNED, Completion, Message, Request, Sampling, record_id
 from adhere.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def converse(run: Path, settings: RunSettings) -> None:
     from rich.console import Console
 
     bench = Bench(run, settings, ConsoleProgress())
-    aligned = next((name for name in ("sft+dpo", "sft", "dpo") if name in bench.finished), None)
+    aligned = next((name for name in ALIGNED if name in bench.finished), None)
     if aligned is None:
         raise InputError(f"{run}: no aligned model yet; run `adhere run {run}` first.")
     console = Console(highlight=False)

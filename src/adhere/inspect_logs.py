@@ -4,7 +4,6 @@ Nothing is computed here: what `evaluate` wrote down is laid out in Inspect's re
 inspect_ai itself writes (https://inspect.aisi.org.uk/eval-logs.html).
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from adhere.evaluate.statistics import LEVEL
 from adhere.evaluate.tables import Row
 from adhere.records import Probe, Verdict, record_id
 from adhere.settings import RunSettings
-from adhere.store import MANIFEST, Manifest, read_manifest
+from adhere.store import MANIFEST, Manifest, read_manifest, read_summary
 from adhere.trace import ClauseTrail, RowTrail, RunRecords, clause_trail, read_run
 
 if TYPE_CHECKING:
@@ -83,13 +82,12 @@ def _read(run: Path, settings: RunSettings) -> _Evaluated:
             f"{run}: some answers are about probes that are no longer there; "
             f"`adhere run {run}` first."
         )
-    path = run / "evaluate" / "summary.json"
     return _Evaluated(
         name=run.resolve().name,
         settings=settings,
         manifest=manifest,
-        finished=datetime.fromtimestamp((path.parent / MANIFEST).stat().st_mtime, UTC),
-        summary=json.loads(path.read_text(encoding="utf-8")),
+        finished=datetime.fromtimestamp((run / "evaluate" / MANIFEST).stat().st_mtime, UTC),
+        summary=read_summary(run),
         probes=probes,
     )
 

@@ -61,7 +61,7 @@ def export_sheet(
     `against`, and `exam` pairs with a known winner. Raises InputError where the run is
     not evaluated as it is now, a system is not among those evaluated, or `out` is there already.
     """
-    summary = _summary(run)
+    summary = require_evaluated(run)
     if out.exists():
         raise InputError(f"{out}: there already, and perhaps filled in; choose another name.")
     names = list(summary["systems"])
@@ -99,6 +99,7 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
     row for a sheet that is not the one exported last, or not filled in, and where the run is
     not evaluated as it is now.
     """
+    measured = require_evaluated(run)
     if not (run / KEY).exists():
         raise InputError(f"{run}: no sheet was exported; `adhere judge-export {run} --out FILE`.")
     pairs = read_records(run / KEY, BlindPair)
@@ -109,7 +110,7 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
             "export a new sheet."
         )
     votes = [_votes(path, pairs) for path in files]
-    summary, verdicts = _heard(run, run / "evaluate", _summary(run), settings, pairs, votes)
+    summary, verdicts = _heard(run, run / "evaluate", measured, settings, pairs, votes)
     with _renewed(run / "people") as folder:
         write_records(folder / Path(_VOTED).name, pairs)
         write_json(folder / Path(_VOTES).name, votes)
@@ -206,15 +207,6 @@ def _votes(path: Path, pairs: Sequence[BlindPair]) -> Votes:
             "every row of the exported sheet must be there."
         )
     return votes
-
-
-def _summary(run: Path) -> dict[str, Any]:
-    """InputError where there is none, or what was evaluated has changed since."""
-    path = run / "evaluate/summary.json"
-    if not path.exists():
-        raise InputError(f"{run}: not evaluated yet; run `adhere evaluate {run}` first.")
-    require_evaluated(run)
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager

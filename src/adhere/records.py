@@ -232,6 +232,10 @@ class Probe:
         _refuse(self.contrast == self.reference, "probe: contrast and reference are the same")
 
 
+ALIGNED = ("sft+dpo", "sft", "dpo")
+"""Names of the systems that are an aligned student, the furthest trained first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What one system answered to one probe."""

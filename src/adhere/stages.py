@@ -38,7 +38,7 @@ from adhere.records import (
 )
 from adhere.review import Kind
 from adhere.settings import RunSettings
-from adhere.store import Manifest, read_manifest, write_json
+from adhere.store import Manifest, read_manifest, read_summary, write_json
 from adhere.training_stages import (
     document_lm_stage,
     dpo_alone_stage,
@@ -95,7 +95,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             dropped=dropped,
             answers=bench.read("evaluate/answers.jsonl", Answer),
             verdicts=bench.read("evaluate/verdicts.jsonl", Verdict),
-            summary=json.loads((bench.run / "evaluate/summary.json").read_text(encoding="utf-8")),
+            summary=read_summary(bench.run),
             official=_json_or_nothing(bench.run / "evaluate/official.json"),
             changes=changes(bench.run, bench.settings.gate),
             manifests=list(made.values()),

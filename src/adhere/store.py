@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -129,12 +129,30 @@ def require_current(run: Path, stages: Iterable[str]) -> None:
             )
 
 
-def require_evaluated(run: Path) -> None:
-    """Raise InputError where the evaluation is not of the model, clauses and rows that are there.
+def read_summary(run: Path) -> dict[str, Any]:
+    """`evaluate/summary.json` (see `adhere.evaluate.Evaluation`); empty where there is none."""
+    path = run / "evaluate" / "summary.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
-    With the aligned model's own trainings, since it may lie over a checkpoint that changed.
+
+def require_evaluated(run: Path) -> dict[str, Any]:
+    """The summary of the run's evaluation.
+
+    Raises InputError where there is none, or it is not of the model, clauses and rows that are
+    there; with the aligned model's own trainings, since it may lie over a checkpoint that changed.
     """
+    summary = read_summary(run)
+    if not summary:
+        raise InputError(f"{run}: not evaluated yet; run `adhere evaluate {run}` first.")
     require_current(run, ("sft", "dpo", "evaluate"))
+    return summary
+
+
+def refuse_strangers(out: Path, is_ours: Callable[[Path], bool]) -> None:
+    """Raise InputError where `out` is neither free, nor empty, nor an older export of ours."""
+    if not out.exists() or (out.is_dir() and (not any(out.iterdir()) or is_ours(out))):
+        return
+    raise InputError(f"{out}: holds something else; give --out a folder of its own.")
 
 
 @contextmanager

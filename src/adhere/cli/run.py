@@ -233,13 +233,12 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
 
 
 def _result(folder: Path) -> None:
-    import json
-
     from rich.console import Console
 
     from adhere.report import terminal_table, terminal_wins
+    from adhere.store import read_summary
 
-    summary = json.loads((folder / "evaluate" / "summary.json").read_text(encoding="utf-8"))
+    summary = read_summary(folder)
     console = Console()
     console.print(terminal_table(summary))
     if summary["win_rates"]:

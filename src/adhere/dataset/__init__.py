@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from adhere.dataset.card import MADE_BY, card
 from adhere.dataset.rows import RunData, Split, splits
-from adhere.errors import InputError, MissingExtraError
+from adhere.errors import MissingExtraError
 from adhere.licences import read_licences
-from adhere.store import fresh_folder
+from adhere.store import fresh_folder, refuse_strangers
 
 __all__ = ["Format", "export_data"]
 
@@ -30,7 +30,7 @@ def export_data(
     """
     data = RunData(run)
     licences = read_licences(licence, data.documents)
-    _refuse_strangers(out)
+    refuse_strangers(out, _is_export)
     tables = splits(data)
     paths = {split.config: f"{split.config}/{split.name}.{format}" for split in tables}
     with fresh_folder(out) as folder:
@@ -42,13 +42,9 @@ def export_data(
     return tables
 
 
-def _refuse_strangers(out: Path) -> None:
-    """An older export may be replaced, and nothing else."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    readme = out / _CARD
-    if not (readme.is_file() and MADE_BY in readme.read_text(encoding="utf-8", errors="replace")):
-        raise InputError(f"{out}: holds something else already; give a folder of its own.")
+def _is_export(folder: Path) -> bool:
+    readme = folder / _CARD
+    return readme.is_file() and MADE_BY in readme.read_text(encoding="utf-8", errors="replace")
 
 
 def _write(path: Path, table: list[dict[str, Any]], format: Format) -> None:

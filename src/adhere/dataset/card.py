@@ -15,7 +15,7 @@ from adhere.dataset.rows import RunData, Split
 from adhere.faults import personal_data
 from adhere.generate.replies import runs
 from adhere.records import Example, PreferencePair, Probe
-from adhere.store import Manifest, content_key, read_manifest
+from adhere.store import Manifest, content_key, read_manifest, read_summary
 
 MADE_BY = "made with `adhere`"
 """Stands in every card, and tells an export from somebody's own folder."""
@@ -167,10 +167,9 @@ def _measured(data: RunData, made: Mapping[str, Manifest | None]) -> list[str]:
     curate, evaluate = made["curate"], made["evaluate"]
     if not curate or not evaluate or evaluate.inputs["curate"] != content_key(curate.outputs):
         return ["No model trained on this data has been evaluated yet."]
-    summary = json.loads((data.run / "evaluate/summary.json").read_text(encoding="utf-8"))
     return [
         f"The judge `{judge['name']}` sorted {judge['right']} of {judge['n']} pairs of known "
         "winner made of this run's probes rightly"
         f"{'' if judge['admitted'] else ', too few to be used'}."
-        for judge in summary["judges"]
+        for judge in read_summary(data.run)["judges"]
     ]

@@ -9,17 +9,15 @@ from adhere.evaluate.judges import Comparison, Judge, Match, judges_of
 from adhere.grounding import Grounding
 from adhere.progress import Progress
 from adhere.prompts import Prompts
-from adhere.records import Verdict
+from adhere.records import ALIGNED, Verdict
 
-ALIGNED = "sft+dpo"
-"""The rung that the run is about; every other is compared with it."""
 _FURTHER = (("sft", "base"), ("sft+dpo+rag", "base+rag"))
 """What is compared besides."""
 
 
 def aligned(names: Sequence[str]) -> str:
-    """The system that the others are compared with: `sft+dpo`, or else the last."""
-    return ALIGNED if ALIGNED in names else names[-1]
+    """The system that the others are compared with: the first of `ALIGNED`, or else the last."""
+    return next((name for name in ALIGNED if name in names), names[-1])
 
 
 def matches(names: Sequence[str]) -> list[Match]:

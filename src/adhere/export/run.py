@@ -19,7 +19,7 @@ from adhere.licences import read_licences
 from adhere.progress import Progress
 from adhere.records import Document, Probe
 from adhere.settings import RunSettings
-from adhere.store import fresh_folder, read_manifest, require_evaluated
+from adhere.store import fresh_folder, read_manifest, refuse_strangers, require_evaluated
 
 PROMPTS = 12
 """Probes of a parity check."""
@@ -208,13 +208,10 @@ def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
     run = bench.run
     if system not in ADAPTERS:
         raise SettingsError(f"'{system}' is no system to export; known are {', '.join(ADAPTERS)}.")
-    path = run / "evaluate" / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"systems": {}}
+    summary = require_evaluated(run)  # the card's numbers are to be this model's
     if system not in summary["systems"] or system not in bench.finished:
         raise InputError(f"{run}: '{system}' is not evaluated yet; `adhere run {run}` first.")
-    require_evaluated(run)  # the card's numbers are to be this model's
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
-        raise InputError(f"{out}: holds something else; give --out a new folder.")
+    refuse_strangers(out, lambda folder: (folder / MARK).exists())
     needed = ("torch", "transformers", "peft", "gguf", "openvino_genai")
     missing = [package for package in needed if find_spec(package) is None]
     if missing:

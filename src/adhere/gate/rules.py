@@ -1,6 +1,5 @@
 """Rules on one run, each ending in pass, fail, cannot tell or not asked."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,11 +59,7 @@ def read_evidence(run: Path) -> Evidence:
 
     Nor is there evidence where no aligned model was evaluated.
     """
-    path = run / "evaluate" / "summary.json"
-    if not path.exists():
-        raise InputError(f"{run}: nothing to judge yet; run `adhere evaluate {run}` first.")
-    require_evaluated(run)
-    summary = json.loads(path.read_text(encoding="utf-8"))
+    summary = require_evaluated(run)
     system = headline_system(summary)
     if system is None:
         raise InputError(f"{run}: no aligned model was evaluated, only {list(summary['systems'])}.")

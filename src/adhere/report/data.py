@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from adhere.records import (
+    ALIGNED,
     Answer,
     Clause,
     Document,
@@ -242,7 +243,7 @@ def measured_metrics(summary: Mapping[str, Any]) -> tuple[Metric, ...]:
 def headline_system(summary: Mapping[str, Any]) -> str | None:
     """The aligned system that the report's first sentences are about."""
     present = measured_systems(summary)
-    return next((name for name in ("sft+dpo", "sft", "dpo") if name in present), None)
+    return next((name for name in ALIGNED if name in present), None)
 
 
 def best_system(summary: Mapping[str, Any], metric: Metric) -> str | None:

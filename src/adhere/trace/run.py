@@ -1,6 +1,5 @@
 """All records of a run, joined by id as the stages wrote them."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from adhere.records import (
     Rewriting,
     Verdict,
 )
-from adhere.store import read_records, require_current
+from adhere.store import read_records, read_summary, require_current
 
 Kind = Literal[
     "document",
@@ -132,8 +131,6 @@ def read_run(run: Path) -> RunRecords:
     generated = [_by_id(run, f"generate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
     curated = [_by_id(run, f"curate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
     examples, pairs, probes = (made | kept for made, kept in zip(generated, curated, strict=True))
-    summary = run / "evaluate" / "summary.json"
-    found = json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {}
     return RunRecords(
         documents=documents,
         passages=_keyed(read_records(run / "ingest/passages.jsonl", Passage)),
@@ -149,7 +146,7 @@ def read_run(run: Path) -> RunRecords:
         scores=_grouped(_some(run, "evaluate/scores.jsonl", ProbeScore), "probe"),
         verdicts=_grouped(_some(run, "evaluate/verdicts.jsonl", Verdict), "probe"),
         dropped=_grouped(_dropped(run), "record_id"),
-        results={row["id"]: row for row in found.get("clauses", ())},
+        results={row["id"]: row for row in read_summary(run).get("clauses", ())},
         situations=_situations(run),
         sheet=_by_id(run, "people/key.jsonl", BlindPair),
     )
