@@ -12,6 +12,7 @@ from adhere import pipeline
 from adhere.cli import run
 from adhere.settings import Choices, RunSettings
 from adhere.stages import STAGES
+from adhere.store import alone_in
 
 
 @pytest.fixture(autouse=True)
@@ -268,3 +269,14 @@ def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> 
     assert folder == Path("mine")
     assert found.documents == ("code.md",)
     assert (found.sft.epochs, found.dpo.beta) == (7, 0.4)
+
+
+@pytest.mark.parametrize("command", ["generate", "evaluate"])
+def test_a_command_that_is_refused_the_folder_leaves_its_settings_alone(
+    finished: Path, command: str
+) -> None:
+    before = (finished / "run.toml").read_bytes()
+    with alone_in(finished):
+        said = adhere(command, str(finished), "--generate.seed=7")
+    assert (said.code, "another adhere works in this folder" in said.err) == (2, True)
+    assert (finished / "run.toml").read_bytes() == before

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
 from adhere.errors import AdhereError, InputError
-from adhere.processes import is_first, place
+from adhere.processes import from_first, is_first, place
 from adhere.settings import Choices, RunSettings, explain
 
 RUN_FILE = "run.toml"
@@ -71,6 +71,14 @@ def saved(run: Path) -> RunSettings:
             f"`adhere run DOCUMENTS --out {run}`."
         )
     return RunSettings.read(run / RUN_FILE)
+
+
+def keep(run: Path, settings: RunSettings) -> None:
+    """Write the run's settings, unless another adhere works in its folder."""
+    from adhere.store import alone_in
+
+    with alone_in(run):
+        from_first(lambda: settings.write(run / RUN_FILE))
 
 
 def merged(saved: RunSettings, flags: Choices | None) -> RunSettings:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from adhere.cli.common import RUN_FILE, Flag, Flags, Quiet, app, errors_in_words, merged, saved
+from adhere.cli.common import Flag, Flags, Quiet, app, errors_in_words, keep, merged, saved
 from adhere.cli.run import work
 from adhere.errors import InputError
-from adhere.processes import from_first
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,7 +65,7 @@ def evaluate(
         found = found.merge({"evaluate": given | {"systems": named(system)}}, "flags")
         check_systems(found.evaluate.systems)
         read_extras(found.evaluate)
-        from_first(lambda: found.write(run / RUN_FILE))
+        keep(run, found)
         work(run, found, ["evaluate"], again=again, quiet=quiet)
         if found.evaluate.pairs and not quiet:
             path = run / "evaluate" / "official.json"

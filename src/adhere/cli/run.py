@@ -7,7 +7,17 @@ what the run is.
 from collections.abc import Callable
 from pathlib import Path
 
-from adhere.cli.common import RUN_FILE, Flag, Flags, Quiet, app, errors_in_words, merged, saved
+from adhere.cli.common import (
+    RUN_FILE,
+    Flag,
+    Flags,
+    Quiet,
+    app,
+    errors_in_words,
+    keep,
+    merged,
+    saved,
+)
 from adhere.errors import InputError
 from adhere.processes import from_first, is_first
 from adhere.settings import Choices, ModelSettings, RunSettings
@@ -40,7 +50,7 @@ def run(
             _forecast(folder, found)
             return
         work(folder, found, ["ingest"], quiet=quiet)  # bad documents leave nothing behind
-        found.write(folder / RUN_FILE)
+        keep(folder, found)
         work(folder, found, _AFTER_INGEST, quiet=quiet)
         _result(folder)
 
@@ -94,7 +104,7 @@ def _stage_command(name: str, does: str) -> Callable[..., None]:
     ) -> None:
         with errors_in_words():
             found = from_first(lambda: merged(saved(run), settings))
-            from_first(lambda: found.write(run / RUN_FILE))
+            keep(run, found)
             work(run, found, [name], again=again, quiet=quiet)
             if name == "clauses" and not quiet:
                 _coverage(run)
