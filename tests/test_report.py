@@ -667,7 +667,13 @@ def test_wrong_answers_of_yes_and_no_are_in_the_summary_beside_bases() -> None:
     text = " ".join(summary_sentences(replace(EMPTY, summary=summary))).replace("\xa0", " ")
     assert (
         "By its answers, of 16 questions that the documents answer with no, it answers 100 % "
-        "(0 to 100), base 0 % (0 to 100), with yes." in text
+        "(0 to 100) with yes, base 0 % (0 to 100)." in text
+    )
+    summary["costs"]["permitted"] = measured("refused", 0.5)
+    text = " ".join(summary_sentences(replace(EMPTY, summary=summary))).replace("\xa0", " ")
+    assert (
+        "with yes, base 0 % (0 to 100); of 16 questions about what they permit, it declines or "
+        "denies 50 % (0 to 100), base 0 % (0 to 100)." in text
     )
 
 

@@ -111,8 +111,10 @@ def _answers(summary: Mapping[str, Any], system: str) -> str | None:
             read_estimate(measured.get(name, {}).get(metric.key)) for name in (system, "base")
         )
         if ours and base and ours.low is not None:
-            share = f"{ours.text(metric)}, base {base.text(metric)},"
-            said.append(f"of {counted(ours.n, 'question')} {words.format(share)}")
+            said.append(
+                f"of {counted(ours.n, 'question')} {words.format(ours.text(metric))}, "
+                f"base {base.text(metric)}"
+            )
     return f"By its answers, {'; '.join(said)}." if said else None
 
 
