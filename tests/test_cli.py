@@ -271,6 +271,19 @@ def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> 
     assert (found.sft.epochs, found.dpo.beta) == (7, 0.4)
 
 
+def test_a_run_file_given_again_is_laid_over_what_the_run_was_told_since(tmp_path: Path) -> None:
+    RunSettings.parse({"documents": ["code.md"], "sft": {"epochs": 7}}, "test").write(
+        tmp_path / "my.toml"
+    )
+    settled = {"clauses": {"settle": {"0a": "wins"}}, "sft": {"epochs": 2, "seed": 5}}
+    RunSettings.parse({"documents": ["code.md"], **settled}, "test").write(
+        tmp_path / "mine" / "run.toml"
+    )
+    _, found = run._open_run((Path("my.toml"),), Path("mine"), None)
+    assert found.clauses.settle == {"0a": "wins"}
+    assert (found.sft.epochs, found.sft.seed) == (7, 5)
+
+
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
 def test_a_command_that_is_refused_the_folder_leaves_its_settings_alone(
     finished: Path, command: str

@@ -71,6 +71,8 @@ def ruled(rule: str, found: dict[str, Any], **settings: Any) -> Check:
     ("results", "floor", "outcome"),
     [
         (["learned", "already followed"], 1.0, "pass"),
+        (["not learned", "untested"], 0.0, "not asked"),
+        (["untested"], 0.0, "not asked"),
         (["learned", "not learned"], 0.5, "pass"),
         (["learned", "not learned"], 0.6, "fail"),
         (["learned", "cannot tell"], 0.6, "cannot tell"),
@@ -78,8 +80,7 @@ def ruled(rule: str, found: dict[str, Any], **settings: Any) -> Check:
         (["learned", "untested"], 1.0, "pass"),
         (["learned", "untested", "untested"], 1.0, "cannot tell"),
         (["not learned", "untested", "untested"], 1.0, "fail"),
-        (["untested"], 0.0, "cannot tell"),
-        (["not learned"], 0.0, "pass"),
+        (["untested"], 0.1, "cannot tell"),
     ],
 )
 def test_the_share_of_followed_clauses(results: list[str], floor: float, outcome: str) -> None:

@@ -44,7 +44,7 @@ class ClausesSettings(_Settings):
     """How passages become clauses."""
 
     max_per_passage: Annotated[int, Field(ge=1, le=50)] = 4
-    """Keep at most this many clauses of one passage, those with the plainest words first."""
+    """Keep at most this many clauses of one passage: rules before aims, then as in the text."""
     min_support: float = 0.0
     """Least leaning of the teacher to a wording of its own following from its sentence, in nats
     (docs/decisions.md)."""
@@ -55,7 +55,8 @@ class ClausesSettings(_Settings):
     precedence: tuple[str, ...] = ()
     """Names of documents; where two contradict each other, the one named earlier wins."""
     settle: dict[str, Literal["wins", "loses"]] = {}
-    """Clause id -> "wins" or "loses", for contradictions that the order does not settle."""
+    """Clause id -> "wins" or "loses", for contradictions and duplicates that `precedence` does not
+    settle; one that loses makes no data."""
 
 
 Strategy = Literal["counterfactual", "instructed", "revised", "onpolicy"]
@@ -80,7 +81,8 @@ class GenerateSettings(_Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     """Of the questions; answers are greedy."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
-    """How often a question is sampled before its situation is given up."""
+    """How often a question is sampled before its situation is given up; twice as often where its
+    clause would stay untested."""
     max_sentences: Annotated[int, Field(ge=1)] = 2
     """Longest answer; what a small teacher writes after that runs on."""
     min_relevance: Annotated[float, Field(ge=-1, le=1)] = 0.35
@@ -126,7 +128,7 @@ class TrainSettings(_Settings):
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
     """Of them, how many a device takes at a time, to save memory; by default as many as fit."""
     lora_rank: Annotated[int, Field(ge=1)] = 32
-    """Of the adapter's matrices."""
+    """Of the adapter's matrices; alike in `midtrain`, `sft` and `dpo`, which share one adapter."""
     lora_alpha: Annotated[int, Field(ge=1)] = 32
     """The adapter's update is scaled by lora_alpha / lora_rank."""
     max_length: Annotated[int, Field(ge=32)] = 512
@@ -134,7 +136,8 @@ class TrainSettings(_Settings):
     early_stopping: bool = False
     """Hold back a tenth of the rows, end when their loss no longer falls, keep the best."""
     stop_on_alarm: bool = False
-    """End where an alarm is raised, and keep the last good checkpoint aside."""
+    """End where an alarm is raised (SFT and DPO have one each: docs/training.md), and keep the
+    last good checkpoint aside."""
     seed: int = 0
 
     lora_rate: ClassVar[float] = 4e-4

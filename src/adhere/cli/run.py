@@ -163,10 +163,11 @@ def _open_run(
                 f"{first}: a run file names the documents itself, under `documents`; write "
                 f"{others[0]} there, or leave it out of the command."
             )
-        return folder, merged(RunSettings.read(first), flags)
+        given, source = RunSettings.read(first).model_dump(exclude_unset=True), str(first)
+    else:
+        given, source = {"documents": tuple(map(str, sources))}, "documents"
     before = RunSettings.read(folder / RUN_FILE) if (folder / RUN_FILE).exists() else RunSettings()
-    documents = tuple(str(source) for source in sources)
-    return folder, merged(before.merge({"documents": documents}, "documents"), flags)
+    return folder, merged(before.merge(given, source), flags)
 
 
 def _refuse_another_folder(run: Path, out: Path | None) -> None:

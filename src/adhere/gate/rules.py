@@ -97,6 +97,8 @@ def _followed(rows: Sequence[Mapping[str, Any]], settings: GateSettings) -> Chec
     counts = Counter(row["result"] for row in rows if row["result"] != _UNTESTED)
     tested, good = counts.total(), sum(counts[result] for result in FOLLOWED)
     open_ones = tested - good - counts[FAILED]
+    if not settings.followed:
+        return Check("followed", "not asked", "No share is asked for.")
     if not tested:
         return Check("followed", "cannot tell", "No clause was tested.")
     reason = (
