@@ -30,7 +30,7 @@ def sentences(folder: Path) -> dict[str, str]:
     paths = [folder / name for name in MARKED["names"]]
     documents, passages = ingest(paths, IngestSettings(), NoProgress())
     language = {document.id: document.language for document in documents}
-    found = [one for passage in passages for one in candidates(passage, language[passage.document])]
+    found = candidates(passages, language)
     return {record_id(one.text): one.text for one in found}
 
 

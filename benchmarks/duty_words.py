@@ -25,7 +25,7 @@ MARKS = json.loads(Path(__file__).with_name("duty_marks.json").read_text())["doc
 def marked(path: Path) -> tuple[str, dict[Sentence, str]]:
     """The document's language, and its marked sentences with their marks."""
     [document], passages = ingest([path], IngestSettings(), NoProgress())
-    found = [one for passage in passages for one in candidates(passage, document.language)]
+    found = candidates(passages, {document.id: document.language})
     marks = MARKS[path.name]
     return document.language, {
         one: marks[record_id(one.text)] for one in found if record_id(one.text) in marks

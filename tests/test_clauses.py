@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_headings_are_no_candidates_and_items_carry_their_introduction() -> None
         "Gifts\n\nFlowers are fine. Members must not:\n- take cash;\n- take tickets.\n\n"
         "Ask the desk.\n***\nas early as you can."
     )
-    found = candidates(passage(text, 7, ("Code", "Gifts")), "en")
+    found = candidates([passage(text, 7, ("Code", "Gifts"))], {"doc": "en"})
     assert [sentence.text for sentence in found] == [
         "Flowers are fine.",
         "Members must not: take cash;",
@@ -122,6 +123,59 @@ def test_headings_are_no_candidates_and_items_carry_their_introduction() -> None
         "- take cash;",
         "- take tickets.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Crew must not:\n1. Take cash.\n2. Take tickets.",
+            ["Crew must not: Take cash.", "Crew must not: Take tickets."],
+        ),
+        (
+            "Crew must not:\n\n(a) take cash, or\n(b) row.\nRest.",
+            ["Crew must not: take cash, or", "Crew must not: row.", "Rest."],
+        ),
+        (
+            "Crew must not:\n- take cash. Coins are cash too.\n- row.",
+            ["Crew must not: take cash.", "Coins are cash too.", "Crew must not: row."],
+        ),
+        (
+            "Crew must not:\n- take gifts:\n  - cash\n  - food\n- row",
+            [
+                "Crew must not: take gifts: cash",
+                "Crew must not: take gifts: food",
+                "Crew must not: row",
+            ],
+        ),
+        (
+            "Crew must not:\n(a) take gifts:\n(i) cash\n(ii) food\n(b) row",
+            [
+                "Crew must not: take gifts: cash",
+                "Crew must not: take gifts: food",
+                "Crew must not: row",
+            ],
+        ),
+        ("Crew must know this:\nRest.\n- Row.", ["Crew must know this:", "Rest.", "Row."]),
+        ("Crew must not:\nGifts\n- Row.", ["Crew must not:", "Row."]),
+    ],
+)
+def test_an_item_carries_what_introduces_it_and_nothing_is_lost(
+    text: str, expected: list[str]
+) -> None:
+    found = candidates([passage(text, headings=("Gifts",))], {"doc": "en"})
+    assert [sentence.text for sentence in found] == expected
+
+
+def test_a_list_that_is_cut_goes_on_in_the_next_passage_of_its_section() -> None:
+    first, second = passage("Crew must not:\n- take cash."), passage("- row.", 40)
+    found = candidates([first, second], {"doc": "en"})
+    assert [sentence.text for sentence in found][1:] == ["Crew must not: row."]
+    assert (found[1].passage, found[1].start) == (second, 40)
+    elsewhere = [first, replace(second, headings=("Rest",))]
+    assert candidates(elsewhere, {"doc": "en"})[1].text == "row."
+    other = replace(second, document="other")
+    assert candidates([first, other], {"doc": "en", "other": "en"})[1].text == "row."
 
 
 @given(
@@ -141,7 +195,7 @@ def test_the_span_of_a_candidate_is_its_sentence(
     if not text.strip():
         return
     whole = before + text
-    for sentence in candidates(passage(text, len(before)), "en"):
+    for sentence in candidates([passage(text, len(before))], {"doc": "en"}):
         span = whole[sentence.start : sentence.end]
         assert span
         assert span == span.strip()

@@ -129,7 +129,7 @@ def test_each_sentence_of_a_shared_passage_has_its_own_headings() -> None:
     assert shared.body == "Everyone is free. Nobody is a slave."
     [lone] = passages_of("# Charter\n\n## Article 1\n\nEveryone is free.\n")[2]
     assert lone.headings == lone.path(lone.start, lone.end) == ("Charter", "Article 1")
-    assert [sentence.text for sentence in candidates(shared, "en")] == [
+    assert [sentence.text for sentence in candidates([shared], {shared.document: "en"})] == [
         "Everyone is free.",
         "Nobody is a slave.",
     ]

@@ -86,15 +86,15 @@ def sentences_of(path: Path) -> list[Unit]:
     """The sentences of a document or a folder of them; raises InputError as `ingest` does."""
     documents, passages = ingest([path], IngestSettings(), NoProgress())
     of: dict[str, Document] = {document.id: document for document in documents}
+    language = {document.id: document.language for document in documents}
     return [
         Unit(
             id=record_id(sentence.text),
             text=sentence.text,
-            document=of[passage.document].name,
-            headings=passage.path(sentence.start, sentence.end),
+            document=of[sentence.passage.document].name,
+            headings=sentence.passage.path(sentence.start, sentence.end),
         )
-        for passage in passages
-        for sentence in candidates(passage, of[passage.document].language)
+        for sentence in candidates(passages, language)
     ]
 
 

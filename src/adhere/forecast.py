@@ -54,7 +54,7 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
         [Path(name) for name in settings.documents], settings.ingest, NoProgress()
     )
     language = {document.id: document.language for document in documents}
-    sentences = sum(len(candidates(item, language[item.document])) for item in passages)
+    sentences = len(candidates(passages, language))
     stood = standings(run, settings)
     known = {
         item.stage: item.manifest.counts

@@ -7,7 +7,8 @@ from typing import Literal
 
 import sentencex
 
-_MARKER = re.compile(r"(?:[-*•]|\(?(?:\d+(?:\.\d+)*|[A-Za-z]|[ivxlcIVXLC]+)[.)])\s+")
+MARKER = re.compile(r"(?:[-*•]|\(?(?:\d+(?:\.\d+)*|[A-Za-z]|[ivxlcIVXLC]+)[.)])\s+")
+"""What an item of a list begins with, and the white space after it."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LANGUAGE_SAMPLE = 20_000
 _WIDE_CHARACTER = 3
@@ -98,7 +99,7 @@ def sentence_spans(text: str, language: str = "en") -> list[tuple[int, int]]:
 def _line_parts(line: str, language: str) -> Iterator[tuple[int, int]]:
     """Consecutive parts of a line, one a sentence, that together are the whole line."""
     indent = len(line) - len(line.lstrip())
-    marker = _MARKER.match(line, indent)
+    marker = MARKER.match(line, indent)
     body = marker.end() if marker else indent
     parts = sentencex.segment(language, line[body:])
     if "".join(parts) != line[body:]:
