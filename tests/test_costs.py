@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -212,7 +213,10 @@ def test_general_ability_is_the_perplexity_of_good_answers() -> None:
     base, ours = FakeEngine("base"), FakeEngine("ours")
     base.favourites = {"four", "blue"}
     systems = [System(name="base", engine=base), System(name="sft+dpo", engine=ours)]
+    heard: list[str] = []
+    base.close, ours.close = (partial(heard.append, name) for name in ("base", "ours"))
     cost = general(systems, rows, NoProgress())
+    assert heard == ["base", "ours"]
     assert cost.row["systems"]["base"]["nll"]["value"] == 0.5
     assert cost.row["systems"]["base"]["perplexity"]["value"] == pytest.approx(math.exp(0.5))
     assert cost.row["systems"]["sft+dpo"]["perplexity"]["value"] == pytest.approx(math.exp(3))

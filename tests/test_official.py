@@ -388,7 +388,7 @@ def test_models_are_scored_without_a_run(tmp_path: Path) -> None:
         "[[scores]]\nmatch = 'Keep'\nmean = -2.0\n",
         encoding="utf-8",
     )
-    out = tmp_path / "official.json"
+    out = tmp_path / "no folder yet" / "official.json"
     flags = ("--system", f"plain=scripted:{SCRIPT}", "--system", f"honest=scripted:{script}")
     said = adhere("official", str(path), *flags, "--out", str(out), "--quiet")
     assert said.code == 0, said.err

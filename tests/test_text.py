@@ -126,6 +126,14 @@ def test_no_one_is_not_an_answer_of_no() -> None:
     ]
 
 
+@pytest.mark.parametrize("marks", ["**{}**", '"{}"', "- {}", "“{}”", "¡{}!", " _{}_"])
+def test_marks_before_the_first_word_are_no_part_of_it(marks: str) -> None:
+    yes, no = (marks.format(word) + ", you may." for word in ("Yes", "No"))
+    assert says_yes(yes, "en")
+    assert says_no(no, "en")
+    assert (first_word(no, "en"), side(yes)) == (("No", "Yes"), "yes")
+
+
 def test_a_word_that_only_begins_like_yes_does_not_say_it() -> None:
     assert not says_yes("Yesterday it was allowed.", "en")
     assert not says_yes("Januar ist richtig.", "de")

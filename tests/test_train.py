@@ -20,6 +20,7 @@ from adhere.errors import EngineError, InputError, MissingExtraError
 from adhere.progress import NoProgress
 from adhere.records import Example, Origin, PreferencePair, Probe
 from adhere.settings import DPOSettings, SFTSettings
+from adhere.store import Manifest, write_manifest
 from adhere.train import Task, TrainingResult, alarms, libraries, loading, session
 from adhere.train.rows import answer_row, fit
 
@@ -459,6 +460,34 @@ def test_only_a_whole_checkpoint_of_the_same_work_is_resumed(tmp_path: Path) -> 
     assert session.last_checkpoint(checkpoints, "work") == checkpoints / "checkpoint-10"
     assert session.last_checkpoint(checkpoints, "other work") is None
     assert session.last_checkpoint(checkpoints, "work") is None
+
+
+def test_work_on_another_fully_tuned_model_is_other_work(tmp_path: Path) -> None:
+    def key(outputs: dict[str, str]) -> str:
+        left = Manifest(
+            stage="midtrain",
+            key="",
+            settings={},
+            inputs={},
+            outputs=outputs,
+            counts={},
+            dropped={},
+            versions={},
+            seconds=0.0,
+        )
+        (tmp_path / "midtrain").mkdir(exist_ok=True)
+        write_manifest(tmp_path / "midtrain", left)
+        task = Task(
+            stage="sft",
+            model=tmp_path / "midtrain/model",
+            settings=SFT,
+            folder=tmp_path / "sft",
+            progress=NoProgress(),
+        )
+        return task.key([], [])
+
+    assert key({"model/weights": "one"}) == key({"model/weights": "one"})
+    assert key({"model/weights": "one"}) != key({"model/weights": "another"})
 
 
 def test_a_training_that_diverges_stops_with_a_sentence(model: Path, tmp_path: Path) -> None:

@@ -115,8 +115,6 @@ def _costs(
         "refusals": refusals(systems, extras.prompts, settings, progress),
         "general": general(systems, extras.instructions, progress),
     }
-    for system in systems:
-        system.engine.close()
     rows = {name: cost.row for name, cost in found.items()}
     if extras.tasks:
         students = {system.name: bench.trained(ADAPTERS.get(system.name)) for system in systems}

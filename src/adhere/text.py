@@ -70,13 +70,18 @@ def side(answer: str) -> Literal["yes", "no"] | None:
 
 
 def _says(word: str, answer: str) -> bool:
-    opening, word = answer.lstrip().casefold(), word.casefold()
+    opening, word = _spoken(answer).casefold(), word.casefold()
     return opening.startswith(word) and not opening[len(word) : len(word) + 1].isalpha()
+
+
+def _spoken(answer: str) -> str:
+    """From its first word on: what is before it are quotes, marks of emphasis or a bullet."""
+    return re.sub(r"\A[\W_]+", "", answer)
 
 
 def _says_no(word: str, answer: str) -> bool:
     """As an answer: not where the word goes on, as in "No one may ..." or "No person"."""
-    rest = answer.lstrip()[len(word) :]
+    rest = _spoken(answer)[len(word) :]
     return _says(word, answer) and not re.match(r" \w", rest)
 
 

@@ -44,6 +44,8 @@ def official(
 
         if not system:
             raise InputError("no model to score; give one with --system NAME=ADDRESS.")
+        if out:
+            out.parent.mkdir(parents=True, exist_ok=True)
         progress = NoProgress() if quiet else ConsoleProgress()
         found = Official(
             read_situations(pairs),
@@ -56,6 +58,6 @@ def official(
         for one in found.systems:
             one.engine.check()
         found.score(progress)
+        show_official(found.report())
         if out:
             write_json(out, found.report())
-        show_official(found.report())

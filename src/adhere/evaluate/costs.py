@@ -7,7 +7,7 @@ from typing import Literal
 
 from adhere.evaluate.refusal import LANGUAGE, refuses
 from adhere.evaluate.summary import Evaluation
-from adhere.evaluate.systems import System, replies
+from adhere.evaluate.systems import System, in_turn, replies
 from adhere.evaluate.tables import Row, Table, Values
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
@@ -123,7 +123,7 @@ def refusals(
     questions = {name: prompt.prompt for name, prompt in named.items()}
     values: _Found = []
     dropped: list[Dropped] = []
-    for system in systems:
+    for system in in_turn(systems):
         found = replies(system, questions, {}, settings, progress, "prompts", most=_ENOUGH)
         for name, reply in found.items():
             if reply.error is None:
@@ -150,7 +150,7 @@ def general(
     }
     values: _Found = []
     dropped: list[Dropped] = []
-    for system in systems:
+    for system in in_turn(systems):
         what = f"{system.name}: general instructions"
         scores = score_all(system.engine, list(requests.values()), what, progress)
         for name, request in requests.items():

@@ -23,7 +23,7 @@ from adhere.processes import (
 from adhere.progress import Progress, duration
 from adhere.records import Dropped, record_id
 from adhere.settings import AnswerSettings, TrainSettings
-from adhere.store import content_key, count_reasons, folder_hashes
+from adhere.store import content_key, count_reasons, folder_hashes, read_manifest
 from adhere.train import loading
 from adhere.train.alarms import Curve
 from adhere.train.balance import balanced
@@ -96,8 +96,10 @@ class Task(Generic[S]):
     def key(self, rows: list[Row], held_out: list[Row]) -> str:
         """A checkpoint of the same key is of the same work."""
         adapter = folder_hashes(self.adapter) if self.adapter else None
+        tuned = read_manifest(self.model.parent)  # where a stage of full tuning left the model
+        model = (str(self.model), tuned.outputs) if tuned else str(self.model)
         chosen = self.settings.model_dump()
-        return content_key(self.stage, rows, held_out, chosen, self.steps, str(self.model), adapter)
+        return content_key(self.stage, rows, held_out, chosen, self.steps, model, adapter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
