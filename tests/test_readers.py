@@ -119,6 +119,18 @@ def test_html_becomes_plain_text() -> None:
     )
 
 
+def test_a_page_that_stands_in_a_form_is_read_without_its_controls() -> None:
+    page = (
+        "<body><form action='./policy.aspx'><input type='hidden' value='/wEP'><h1>Gifts</h1>"
+        "<p>Accept<input value='x'> none.</p><select><option>English</option></select>"
+        "<datalist><option>Oslo</option></datalist>"
+        "<textarea>your comment</textarea><button>Send</button></form></body>"
+    )
+    reading = read("policy.html", page)
+    assert reading.text == "Gifts\n\nAccept none."
+    assert titles(reading) == [(1, "Gifts")]
+
+
 def test_deep_lists_lose_nothing_and_absurd_depth_is_refused() -> None:
     markdown = "\n".join(f"{'  ' * depth}- level {depth}" for depth in range(20))
     assert read("a.md", markdown).text.count("level") == 20

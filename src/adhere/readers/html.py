@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _SKIP = frozenset(
     re.findall(
         r"\w+",
-        "head script style template noscript svg math button form iframe object select textarea",
+        """head script style template noscript svg math iframe object
+        button datalist input select textarea""",
     )
 )
 _NAVIGATION = {"nav", "navbar", "navigation", "toc", "table-of-contents", "breadcrumbs"}
