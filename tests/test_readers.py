@@ -339,6 +339,28 @@ def test_html_encoding_is_the_one_that_the_page_declares() -> None:
     assert reading.notes == ("decoded as iso8859-2, not UTF-8",)
 
 
+@pytest.mark.parametrize("declared", ["ISO-8859-1", "latin1", "us-ascii", "windows-1252"])
+def test_html_that_declares_latin_1_is_read_as_windows_1252_as_browsers_do(declared: str) -> None:
+    page = f'<meta charset="{declared}"><p>We say “no” – it’s €5. Être honnête.</p>'
+    reading = read("a.html", page.encode("cp1252"))
+    assert reading.text == "We say “no” – it’s €5. Être honnête."
+    assert reading.notes == ("decoded as windows-1252, not UTF-8",)
+
+
+def test_bytes_that_windows_1252_does_not_define_are_no_error() -> None:
+    page = b'<meta charset="iso-8859-1"><p>Be fair\x81\x8d\x8f\x90\x9d, caf\xe9.</p>'
+    assert read("a.html", page).text == f"Be fair{5 * chr(0xFFFD)}, café."
+
+
+@pytest.mark.parametrize("declared", ["utf-16", "UTF-16LE", "utf-16be", "utf-32"])
+def test_html_of_single_bytes_that_declares_wide_ones_is_read_by_what_it_holds(
+    declared: str,
+) -> None:
+    page = f'<meta charset="{declared}"><p>Be “fair”. Être honnête.</p>'
+    for encoding in ("utf-8", "cp1252"):
+        assert read("a.html", page.encode(encoding)).text == "Be “fair”. Être honnête."
+
+
 def test_byte_order_mark_is_no_text() -> None:
     assert read("a.txt", b"\xef\xbb\xbfBe fair.\r\nAlways.").text == "Be fair.\n\nAlways."
 
