@@ -261,6 +261,59 @@ def test_pdf_outline_names_the_headings() -> None:
     assert titles(reading) == [(1, "Our Two Line Title"), (1, "Part")]
 
 
+def numbered_pages(heading: float, footer: float) -> list[list[tuple[float, float, float, str]]]:
+    """Pages from "Article 1" to "Page 1 of 3" and "1", and so on, in letters of these sizes."""
+    return [
+        [
+            (72, 720, heading, f"Article {number}"),
+            (72, 690, 11, f"{text} is what we are to all who come to us."),
+            (72, 54, footer, f"Page {number} of 3"),
+            (72, 40, footer, str(number)),
+        ]
+        for number, text in enumerate(("Fair", "Open", "Kind"), 1)
+    ]
+
+
+ARTICLES = [(1, "Article 1"), (1, "Article 2"), (1, "Article 3")]
+
+
+@pytest.mark.parametrize("footer", [9, 11])
+def test_numbered_pdf_headings_larger_than_the_text_are_no_page_headers(footer: float) -> None:
+    reading = read("code.pdf", make_pdf(numbered_pages(16, footer)))
+    assert titles(reading) == ARTICLES
+    assert "Page" not in reading.text
+    assert reading.notes == ("repeated page headers and footers left out: 6 lines",)
+
+
+def test_numbered_pdf_headings_of_the_outline_are_no_page_headers() -> None:
+    outline = [(f"Article {number}", number - 1) for number in (1, 2, 3)]
+    reading = read("code.pdf", make_pdf(numbered_pages(11, 11), outline))
+    assert titles(reading) == ARTICLES
+    assert "Page" not in reading.text
+
+
+def test_numbered_pdf_headings_of_two_lines_are_found_in_the_outline() -> None:
+    pages = [[first, (72, 706, 11, "Scope"), *rest] for first, *rest in numbered_pages(11, 11)]
+    outline = [(f"Article {number} Scope", number - 1) for number in (1, 2, 3)]
+    reading = read("code.pdf", make_pdf(pages, outline))
+    assert titles(reading) == [(1, f"Article {number} Scope") for number in (1, 2, 3)]
+
+
+def test_large_pdf_lines_that_repeat_word_for_word_and_bare_numbers_are_page_headers() -> None:
+    pages = [
+        [(72, 750, 16, "Code 2024"), (300, 30, 16, page[-1][3]), *page]
+        for page in numbered_pages(16, 9)
+    ]
+    reading = read("code.pdf", make_pdf(pages))
+    assert titles(reading) == ARTICLES
+    assert reading.notes == ("repeated page headers and footers left out: 12 lines",)
+
+
+def test_a_first_pdf_line_is_not_joined_with_itself() -> None:
+    pages = [[(72, 720, 14, "Ja"), (72, 690, 11, "Be fair to all who come to us.")]]
+    assert "Be fair" in read("code.pdf", make_pdf(pages, [("Ja ja", 0)])).text
+
+
 def test_pdf_contents_page_is_left_out() -> None:
     contents = [
         (72, 720, 14, "Contents"),
