@@ -3,9 +3,12 @@
 import io
 import unicodedata
 import zipfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bs4 import Tag
 from hypothesis import given
 from hypothesis import strategies as st
 from pdfs import make_pdf
@@ -116,6 +119,31 @@ def test_html_becomes_plain_text() -> None:
         "images left out: 1",
         "navigation blocks left out: 1",
         "a table of contents was left out",
+    )
+
+
+def test_the_rows_of_a_table_of_boxes_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, get_text = Counter[int](), Tag.get_text
+
+    def counted(tag: Tag, *arguments: Any) -> str:
+        calls[rows] += 1
+        return get_text(tag, *arguments)
+
+    monkeypatch.setattr(Tag, "get_text", counted)
+    for rows in (50, 100):
+        page = f"<table>{'<tr><td><p>Be fair.</p><p>Be open.</p></td></tr>' * rows}</table>"
+        assert read("page.html", page).text.split("\n\n") == ["Be fair.", "Be open."] * rows
+    assert 0 < calls[100] < 3 * calls[50]
+
+
+def test_a_row_with_one_full_cell_is_a_box_only_where_no_row_of_its_table_is_wider() -> None:
+    boxes = "<table><tr><td>One.</td></tr><tr><td>Two.</td><td></td></tr></table>"
+    values = (
+        "<table><tr><td>Three</td></tr><tr><td>Four</td><td>4</td></tr>"
+        "<tr><td colspan='2'><p>Five.</p><p>Six.</p></td></tr></table>"
+    )
+    assert read("page.html", boxes + values).text == (
+        "One.\n\nTwo.\n\nThree\nFour | 4\n\nFive.\n\nSix."
     )
 
 
