@@ -176,7 +176,7 @@ def test_pages_are_those_of_the_passage_start() -> None:
 
 
 def test_folders_are_read_in_order_without_hidden_and_other_files(tmp_path: Path) -> None:
-    for name in ("b.md", "a/c.txt", ".hidden/d.md", ".e.md", "f.png"):
+    for name in ("b.md", "a/c.txt", ".hidden/d.md", ".e.md", "~$b.docx", "a/~$g.docx", "f.png"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"We are fair, says {name}.")

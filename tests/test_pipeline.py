@@ -147,6 +147,9 @@ def test_a_changed_document_is_read_again(tmp_path: Path) -> None:
     assert state(run, settings, "ingest") == "out of date"
     run_stages(run, settings, NoProgress(), ["ingest"])
     assert state(run, settings, "ingest") == "up to date"
+    for name in ("~$b.docx", ".DS_Store"):
+        (folder / name).write_text("the owner of what is open")
+    assert state(run, settings, "ingest") == "up to date"
 
 
 def test_a_changed_gate_puts_the_report_out_of_date_and_no_model_is_asked_for_it(

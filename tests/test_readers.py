@@ -3,9 +3,12 @@
 import io
 import unicodedata
 import zipfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bs4 import Tag
 from hypothesis import given
 from hypothesis import strategies as st
 from pdfs import make_pdf
@@ -117,6 +120,43 @@ def test_html_becomes_plain_text() -> None:
         "navigation blocks left out: 1",
         "a table of contents was left out",
     )
+
+
+def test_the_rows_of_a_table_of_boxes_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, get_text = Counter[int](), Tag.get_text
+
+    def counted(tag: Tag, *arguments: Any) -> str:
+        calls[rows] += 1
+        return get_text(tag, *arguments)
+
+    monkeypatch.setattr(Tag, "get_text", counted)
+    for rows in (50, 100):
+        page = f"<table>{'<tr><td><p>Be fair.</p><p>Be open.</p></td></tr>' * rows}</table>"
+        assert read("page.html", page).text.split("\n\n") == ["Be fair.", "Be open."] * rows
+    assert 0 < calls[100] < 3 * calls[50]
+
+
+def test_a_row_with_one_full_cell_is_a_box_only_where_no_row_of_its_table_is_wider() -> None:
+    boxes = "<table><tr><td>One.</td></tr><tr><td>Two.</td><td></td></tr></table>"
+    values = (
+        "<table><tr><td>Three</td></tr><tr><td>Four</td><td>4</td></tr>"
+        "<tr><td colspan='2'><p>Five.</p><p>Six.</p></td></tr></table>"
+    )
+    assert read("page.html", boxes + values).text == (
+        "One.\n\nTwo.\n\nThree\nFour | 4\n\nFive.\n\nSix."
+    )
+
+
+def test_a_page_that_stands_in_a_form_is_read_without_its_controls() -> None:
+    page = (
+        "<body><form action='./policy.aspx'><input type='hidden' value='/wEP'><h1>Gifts</h1>"
+        "<p>Accept<input value='x'> none.</p><select><option>English</option></select>"
+        "<datalist><option>Oslo</option></datalist>"
+        "<textarea>your comment</textarea><button>Send</button></form></body>"
+    )
+    reading = read("policy.html", page)
+    assert reading.text == "Gifts\n\nAccept none."
+    assert titles(reading) == [(1, "Gifts")]
 
 
 def test_deep_lists_lose_nothing_and_absurd_depth_is_refused() -> None:
@@ -249,6 +289,59 @@ def test_pdf_outline_names_the_headings() -> None:
     assert titles(reading) == [(1, "Our Two Line Title"), (1, "Part")]
 
 
+def numbered_pages(heading: float, footer: float) -> list[list[tuple[float, float, float, str]]]:
+    """Pages from "Article 1" to "Page 1 of 3" and "1", and so on, in letters of these sizes."""
+    return [
+        [
+            (72, 720, heading, f"Article {number}"),
+            (72, 690, 11, f"{text} is what we are to all who come to us."),
+            (72, 54, footer, f"Page {number} of 3"),
+            (72, 40, footer, str(number)),
+        ]
+        for number, text in enumerate(("Fair", "Open", "Kind"), 1)
+    ]
+
+
+ARTICLES = [(1, "Article 1"), (1, "Article 2"), (1, "Article 3")]
+
+
+@pytest.mark.parametrize("footer", [9, 11])
+def test_numbered_pdf_headings_larger_than_the_text_are_no_page_headers(footer: float) -> None:
+    reading = read("code.pdf", make_pdf(numbered_pages(16, footer)))
+    assert titles(reading) == ARTICLES
+    assert "Page" not in reading.text
+    assert reading.notes == ("repeated page headers and footers left out: 6 lines",)
+
+
+def test_numbered_pdf_headings_of_the_outline_are_no_page_headers() -> None:
+    outline = [(f"Article {number}", number - 1) for number in (1, 2, 3)]
+    reading = read("code.pdf", make_pdf(numbered_pages(11, 11), outline))
+    assert titles(reading) == ARTICLES
+    assert "Page" not in reading.text
+
+
+def test_numbered_pdf_headings_of_two_lines_are_found_in_the_outline() -> None:
+    pages = [[first, (72, 706, 11, "Scope"), *rest] for first, *rest in numbered_pages(11, 11)]
+    outline = [(f"Article {number} Scope", number - 1) for number in (1, 2, 3)]
+    reading = read("code.pdf", make_pdf(pages, outline))
+    assert titles(reading) == [(1, f"Article {number} Scope") for number in (1, 2, 3)]
+
+
+def test_large_pdf_lines_that_repeat_word_for_word_and_bare_numbers_are_page_headers() -> None:
+    pages = [
+        [(72, 750, 16, "Code 2024"), (300, 30, 16, page[-1][3]), *page]
+        for page in numbered_pages(16, 9)
+    ]
+    reading = read("code.pdf", make_pdf(pages))
+    assert titles(reading) == ARTICLES
+    assert reading.notes == ("repeated page headers and footers left out: 12 lines",)
+
+
+def test_a_first_pdf_line_is_not_joined_with_itself() -> None:
+    pages = [[(72, 720, 14, "Ja"), (72, 690, 11, "Be fair to all who come to us.")]]
+    assert "Be fair" in read("code.pdf", make_pdf(pages, [("Ja ja", 0)])).text
+
+
 def test_pdf_contents_page_is_left_out() -> None:
     contents = [
         (72, 720, 14, "Contents"),
@@ -325,6 +418,28 @@ def test_html_encoding_is_the_one_that_the_page_declares() -> None:
     reading = read("a.html", page.encode("iso-8859-2"))
     assert reading.text == "Bądź uczciwy. Łąka."
     assert reading.notes == ("decoded as iso8859-2, not UTF-8",)
+
+
+@pytest.mark.parametrize("declared", ["ISO-8859-1", "latin1", "us-ascii", "windows-1252"])
+def test_html_that_declares_latin_1_is_read_as_windows_1252_as_browsers_do(declared: str) -> None:
+    page = f'<meta charset="{declared}"><p>We say “no” – it’s €5. Être honnête.</p>'
+    reading = read("a.html", page.encode("cp1252"))
+    assert reading.text == "We say “no” – it’s €5. Être honnête."
+    assert reading.notes == ("decoded as windows-1252, not UTF-8",)
+
+
+def test_bytes_that_windows_1252_does_not_define_are_no_error() -> None:
+    page = b'<meta charset="iso-8859-1"><p>Be fair\x81\x8d\x8f\x90\x9d, caf\xe9.</p>'
+    assert read("a.html", page).text == f"Be fair{5 * chr(0xFFFD)}, café."
+
+
+@pytest.mark.parametrize("declared", ["utf-16", "UTF-16LE", "utf-16be", "utf-32"])
+def test_html_of_single_bytes_that_declares_wide_ones_is_read_by_what_it_holds(
+    declared: str,
+) -> None:
+    page = f'<meta charset="{declared}"><p>Be “fair”. Être honnête.</p>'
+    for encoding in ("utf-8", "cp1252"):
+        assert read("a.html", page.encode(encoding)).text == "Be “fair”. Être honnête."
 
 
 def test_byte_order_mark_is_no_text() -> None:

@@ -1,4 +1,4 @@
-"""Files of the user's that are no documents: other people's layouts, taken as they are."""
+"""Files of the user's: which of a folder count, and other people's layouts, taken as they are."""
 
 import csv
 from collections.abc import Iterator
@@ -11,6 +11,18 @@ from pydantic import TypeAdapter, ValidationError
 from adhere.errors import InputError
 
 T = TypeVar("T")
+_PASSED_OVER = (".", "~$")
+"""How names begin of hidden files and of those that Word keeps beside an open document."""
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder and of those in it that count, in order of name."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and not any(part.startswith(_PASSED_OVER) for part in file.relative_to(folder).parts)
+    )
 
 
 @cache

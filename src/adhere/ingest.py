@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from adhere.errors import InputError
+from adhere.files import files_in
 from adhere.progress import Progress
 from adhere.readers import FORMATS, Reading, read_file
 from adhere.records import Document, Passage, distinct, record_id, shared_path
@@ -73,11 +74,7 @@ def _files(path: Path, progress: Progress) -> list[tuple[Path, str]]:
         return [(path, path.name)]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; {_nearest(path)}")
-    seen = sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
+    seen = files_in(path)
     known = [file for file in seen if file.suffix.lower() in FORMATS]
     if not known:
         raise InputError(

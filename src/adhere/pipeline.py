@@ -12,6 +12,7 @@ from adhere.bench import Bench
 from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
 from adhere.errors import EngineError, InputError
+from adhere.files import files_in
 from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
@@ -247,7 +248,7 @@ def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
 def _files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
-        found += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+        found += files_in(path) if path.is_dir() else []
         found += [path] if path.is_file() else []
     return found
 

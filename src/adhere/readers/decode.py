@@ -10,6 +10,8 @@ _WESTERN_ODD = re.compile(r"[\xa4\xa6\xa8\xac\xaf\xb2-\xb4\xb8\xb9\xbc-\xbe×÷�
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _CONTROL_SHARE = 0.01
 _ACCENTED_SHARE = 0.25
+_READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252"}
+"""What browsers read, by the encoding that a page declares (https://encoding.spec.whatwg.org)."""
 
 
 def decode(data: bytes, name: str, *, html: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -22,7 +24,8 @@ def decode(data: bytes, name: str, *, html: bool = False) -> tuple[str, tuple[st
     if len(_CONTROLS.findall(text)) > _CONTROL_SHARE * len(text):
         raise _binary(name)
     text = _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return text, (f"decoded as {encoding}, not UTF-8",) if encoding != "utf-8" else ()
+    said = encoding.replace("cp125", "windows-125")
+    return text, (f"decoded as {said}, not UTF-8",) if encoding != "utf-8" else ()
 
 
 def _decode(data: bytes, name: str, html: bool) -> tuple[str, str]:
@@ -37,13 +40,16 @@ def _decode(data: bytes, name: str, html: bool) -> tuple[str, str]:
 
 
 def _declared(data: bytes) -> str | None:
-    """The encoding that an HTML page names in its head."""
+    """The encoding to read an HTML page in, by its head, where it names one.
+
+    A page that is not UTF-8 and whose declaration can be read byte by byte is in no other UTF.
+    """
     match = re.search(rb"<meta[^>]+charset=[\"']?([\w-]+)", data[:4096], re.IGNORECASE)
-    name = match[1].decode() if match else ""
     try:
-        return codecs.lookup(name).name if name.lower() not in ("", "utf-8", "utf8") else None
+        name = codecs.lookup(match[1].decode()).name if match else "utf-8"
     except LookupError:
         return None
+    return None if name.startswith("utf") else _READ_AS.get(name, name)
 
 
 def _guess(data: bytes, name: str, declared: str | None) -> tuple[str, str]:
@@ -54,11 +60,11 @@ def _guess(data: bytes, name: str, declared: str | None) -> tuple[str, str]:
     # charset-normalizer is weak on short Western text, the likeliest case of all.
     western = data.decode("cp1252", errors="replace")
     if _is_western(western):
-        return western, "windows-1252"
+        return western, "cp1252"
     best = from_bytes(data).best()
     if best is None:
         raise _binary(name)
-    return str(best), best.encoding.replace("cp125", "windows-125")
+    return str(best), best.encoding
 
 
 def _is_western(text: str) -> bool:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _SKIP = frozenset(
     re.findall(
         r"\w+",
-        "head script style template noscript svg math button form iframe object select textarea",
+        """head script style template noscript svg math iframe object
+        button datalist input select textarea""",
     )
 )
 _NAVIGATION = {"nav", "navbar", "navigation", "toc", "table-of-contents", "breadcrumbs"}
@@ -133,6 +134,8 @@ class _Walker:
         self._marker = ""
         self._level: int | None = None
         self._skipped: Counter[str] = Counter()
+        self._narrow: dict[int, bool] = {}
+        """Id of what holds rows -> whether none of them has two full cells."""
 
     def notes(self) -> list[str]:
         return [f"{what} left out: {count}" for what, count in sorted(self._skipped.items())]
@@ -233,12 +236,22 @@ class _Walker:
 
     def _row(self, row: "Tag") -> None:
         cells = _cells(row)
-        if len(cells) == 1 and _is_box(row):
+        if len(cells) == 1 and self._is_box(row, cells[0]):
             self.walk(cells[0])
             return
         words = " | ".join(clean(cell.get_text(" ")) for cell in cells)
         self._pieces.append((words, frozenset()))
         self.flush("row")
+
+    def _is_box(self, row: "Tag", cell: "Tag") -> bool:
+        """Whether a row with one full cell is a box around text, not a row of values."""
+        table = row.parent
+        if cell.has_attr("colspan") or table is None:
+            return True
+        if id(table) not in self._narrow:
+            rows = table.find_all("tr", recursive=False)
+            self._narrow[id(table)] = all(len(_cells(other)) < 2 for other in rows)
+        return self._narrow[id(table)]
 
 
 def _common_marks(pieces: Sequence[tuple[str, frozenset[str]]]) -> frozenset[str]:
@@ -252,13 +265,6 @@ def _cells(row: "Tag") -> "list[Tag]":
     """The cells of a row that hold text."""
     cells = row.find_all(["td", "th"], recursive=False)
     return [cell for cell in cells if cell.get_text().strip()]
-
-
-def _is_box(row: "Tag") -> bool:
-    """Whether a row with one full cell is a box around text, not a row of values."""
-    rows = row.find_next_siblings("tr") + row.find_previous_siblings("tr")
-    wide = any(cell.has_attr("colspan") for cell in _cells(row))
-    return wide or all(len(_cells(other)) < 2 for other in rows)
 
 
 def _hidden(tag: "Tag") -> bool:

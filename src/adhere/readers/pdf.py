@@ -2,8 +2,8 @@
 
 import re
 import statistics
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -75,13 +75,14 @@ def read_pdf(data: bytes, name: str) -> Reading:
     except pypdfium2.PdfiumError as error:
         raise _unreadable(name, str(error)) from error
     notes = _check_text_layer(pages, name)
-    pages, repeated = _without_running_lines(pages)
+    pages = [_joined_titles(lines, levels) for lines in pages]
+    pages, repeated = _without_running_lines(pages, levels)
     if repeated:
         notes.append(f"repeated page headers and footers left out: {repeated} lines")
     lines = [line for page in pages for line in page]
     if not lines:
         return assemble([], notes)
-    return assemble(list(_blocks(_joined_titles(lines, levels), _layout(lines, levels))), notes)
+    return assemble(list(_blocks(lines, _layout(lines, levels))), notes)
 
 
 def _unreadable(name: str, reason: str) -> InputError:
@@ -166,9 +167,13 @@ def _key(title: str) -> str:
 
 
 def _without_running_lines(
-    pages: Sequence[Sequence[_Line]],
+    pages: Sequence[Sequence[_Line]], levels: dict[str, int]
 ) -> tuple[list[list[_Line]], int]:
-    """Drop lines at the top or bottom of pages that most pages repeat, page numbers apart."""
+    """Drop lines at the top or bottom of pages that most pages repeat, page numbers apart.
+
+    Numbered headings, one at the top of each page, are told from them by the outline or
+    by their size.
+    """
 
     def pattern(line: _Line) -> tuple[str, int]:
         return re.sub(r"\d+|\b[ivxl]+\b", "#", line.text), round(line.bottom / 6)
@@ -177,20 +182,36 @@ def _without_running_lines(
         ordered = sorted(lines, key=lambda line: -line.bottom)
         return ordered[:_EDGE_LINES] + ordered[_EDGE_LINES:][-_EDGE_LINES:]
 
-    seen = Counter(key for lines in pages for key in {pattern(line) for line in edges(lines)})
-    enough = max(3, len(pages) / 2)
+    size = _usual_size(line for lines in pages for line in lines)
+    found: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
+    for number, lines in enumerate(pages):
+        for line in edges(lines):
+            found[pattern(line)][number] = line.text
+
+    def is_running(line: _Line) -> bool:
+        texts = found[pattern(line)]
+        if len(texts) < max(3, len(pages) / 2):
+            return False
+        large = line.size > _LARGER * size and any(map(str.isalpha, pattern(line)[0]))
+        return not (len(set(texts.values())) > 1 and (large or _key(line.text) in levels))
+
     kept: list[list[_Line]] = []
     for lines in pages:
-        running = [line for line in edges(lines) if seen[pattern(line)] >= enough]
+        running = [line for line in edges(lines) if is_running(line)]
         kept.append([line for line in lines if line not in running])
     return kept, sum(map(len, pages)) - sum(map(len, kept))
 
 
-def _layout(lines: Sequence[_Line], levels: dict[str, int]) -> _Layout:
+def _usual_size(lines: Iterable[_Line]) -> float:
+    """The size that most letters have."""
     weights = Counter[float]()
     for line in lines:
         weights[round(line.size, 1)] += len(line.text)
-    size = weights.most_common(1)[0][0]
+    return weights.most_common(1)[0][0]
+
+
+def _layout(lines: Sequence[_Line], levels: dict[str, int]) -> _Layout:
+    size = _usual_size(lines)
     steps = [
         above.bottom - below.bottom
         for above, below in pairwise(lines)
@@ -221,13 +242,12 @@ def _words(lines: Sequence[_Line]) -> frozenset[str]:
 
 
 def _joined_titles(lines: Sequence[_Line], levels: dict[str, int]) -> list[_Line]:
-    """Two lines that together are a title of the outline become one."""
+    """Two lines of a page that together are a title of the outline become one."""
     joined: list[_Line] = []
     for line in lines:
-        last = joined[-1] if joined else line
-        title = f"{last.text} {line.text}"
-        if _key(title) in levels and last.page == line.page:
-            joined[-1] = replace(last, text=title, bottom=line.bottom)
+        title = f"{joined[-1].text} {line.text}" if joined else line.text
+        if joined and _key(title) in levels:
+            joined[-1] = replace(joined[-1], text=title, bottom=line.bottom)
         else:
             joined.append(line)
     return joined
