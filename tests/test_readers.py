@@ -433,7 +433,7 @@ def test_bytes_that_windows_1252_does_not_define_are_no_error() -> None:
     assert read("a.html", page).text == f"Be fair{5 * chr(0xFFFD)}, café."
 
 
-@pytest.mark.parametrize("declared", ["utf-16", "UTF-16LE", "utf-16be", "utf-32"])
+@pytest.mark.parametrize("declared", ["utf-16", "UTF-16LE", "utf-16be", "utf-32", "hex", "rot13"])
 def test_html_of_single_bytes_that_declares_wide_ones_is_read_by_what_it_holds(
     declared: str,
 ) -> None:

@@ -47,6 +47,7 @@ def _declared(data: bytes) -> str | None:
     match = re.search(rb"<meta[^>]+charset=[\"']?([\w-]+)", data[:4096], re.IGNORECASE)
     try:
         name = codecs.lookup(match[1].decode()).name if match else "utf-8"
+        b" ".decode(name, errors="replace")  # some of Python's codecs are not of text
     except LookupError:
         return None
     return None if name.startswith("utf") else _READ_AS.get(name, name)
