@@ -32,6 +32,7 @@ class Notes(NoProgress):
 def edit(run: Path, change: Callable[[list[Cells]], object], path: Path | None = None) -> Path:
     """Export as CSV, let `change` edit the rows, and save."""
     path = path or run.parent / "review.csv"
+    path.unlink(missing_ok=True)
     export_review(run, path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -324,5 +325,9 @@ def test_the_commands_end_in_a_sentence(finished: Path, tmp_path: Path) -> None:
     assert (said.code, "no run here" in said.err) == (2, True)
     said = adhere("export-review", str(finished), "--out", str(tmp_path / "r.txt"))
     assert (said.code, "ends in .xlsx or .csv" in said.err) == (2, True)
+    (tmp_path / "filled.csv").write_text("filled in")
+    said = adhere("export-review", str(finished), "--out", str(tmp_path / "filled.csv"))
+    assert (said.code, "perhaps filled in; choose another name" in said.err) == (2, True)
+    assert (tmp_path / "filled.csv").read_text() == "filled in"
     said = adhere("import-review", str(finished), str(tmp_path / "none.csv"))
     assert (said.code, "no such file" in said.err) == (2, True)

@@ -56,7 +56,7 @@ def sheet(texts: list[str], name: str = "rows") -> Sheet:
 def test_any_text_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, texts: list[str], others: list[str]
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / f"round{suffix}"
+    path = tmp_path_factory.mktemp("round") / f"round{suffix}"
     write_sheets(path, [sheet(texts), sheet(others, "others")])
     expected = [
         Line(name, number, {"id": f"r{number - 2}", "text": text, "decision": ""})
@@ -131,6 +131,15 @@ def test_what_is_no_spreadsheet_is_refused_in_words(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_sheets(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
+def test_a_spreadsheet_that_is_there_is_never_overwritten(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"review{suffix}"
+    path.write_text("filled in")
+    with pytest.raises(InputError, match=r"there already, and perhaps filled in; choose another"):
+        write_sheets(path, [sheet(["text"])])
+    assert path.read_text() == "filled in"
 
 
 def test_what_cannot_be_written_leaves_no_file_of_that_name(tmp_path: Path) -> None:

@@ -62,12 +62,15 @@ class Line:
 def write_sheets(path: Path, sheets: Sequence[Sheet]) -> None:
     """Write the tables; the file takes its name when it is whole.
 
-    Raises InputError for a name that ends in neither .xlsx nor .csv and for a text too
-    long for an XLSX cell, MissingExtraError where openpyxl is not installed.
+    Raises InputError for a file that is there already, for a name that ends in neither .xlsx
+    nor .csv and for a text too long for an XLSX cell, MissingExtraError where openpyxl is not
+    installed.
     """
     write = {".xlsx": _write_xlsx, ".csv": _write_csv}.get(path.suffix.lower())
     if write is None:
         raise InputError(f"{path}: a spreadsheet's name ends in .xlsx or .csv.")
+    if path.exists():
+        raise InputError(f"{path}: there already, and perhaps filled in; choose another name.")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.partial")
     write(aside, sheets)
