@@ -79,6 +79,16 @@ def test_what_is_exported_and_imported_untouched_decides_nothing(run: Path, suff
     assert folder_hashes(run / "curate") == before
 
 
+def test_rows_that_excel_cut_short_decide_nothing(run: Path) -> None:
+    path = edit(run, lambda rows: None)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names, *rows = csv.reader(file)
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([names, *(row[:-1] for row in rows)])
+    assert names[-1] == "decision"
+    assert import_review(run, path).undecided == len(rows)
+
+
 def test_every_row_and_clause_is_there_with_its_clause_and_sentence(finished: Path) -> None:
     found = items(finished)
     for kind, file, record in (
