@@ -247,6 +247,7 @@ def test_a_persons_word_on_a_clause_counts_before_anything_is_generated(run: Pat
         ("examples", {"answer": "Do."}, "'answer' was changed; choose edit to keep the change"),
         ("examples", {"answer": "Do.", "decision": "accept"}, "choose edit"),
         ("examples", {"decision": "edit"}, "nothing was changed; choose accept"),
+        ("examples", {"comment": "Odd."}, "a comment without a decision is not kept; choose acc"),
         ("examples", {"answer": " ", "decision": "edit"}, "'answer' is empty"),
         ("pairs", {"answer": "Do.", "decision": "edit"}, "'answer' is filled in, and rows of pair"),
         ("pairs", {"chosen": "No.", "rejected": " No.", "decision": "edit"}, "are the same"),

@@ -105,6 +105,8 @@ def _decision(line: Line, item: Item) -> Decision | None:
         raise ValueError(f"'{changed[0]}' was changed; choose edit to keep the change")
     if choice == "edit" and not changed:
         raise ValueError("the decision is edit, and nothing was changed; choose accept")
+    if not choice and line.cells["comment"].strip():
+        raise ValueError("a comment without a decision is not kept; choose accept, edit or reject")
     if not choice:
         return None
     return Decision(
