@@ -220,6 +220,28 @@ def test_only_an_older_export_is_replaced(finished: Path, tmp_path: Path) -> Non
     assert (mine / "README.md").read_text() == "My own notes."
 
 
+@pytest.mark.parametrize("name", [".git/config", "notes.md", "sft/train.csv", "figures/a.png"])
+def test_an_export_that_somebody_added_to_is_not_replaced(
+    finished: Path, tmp_path: Path, name: str
+) -> None:
+    export_data(finished, tmp_path / "out")
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(InputError, match="holds something else"):
+        export_data(finished, tmp_path / "out")
+    assert mine.read_text() == "mine"
+
+
+def test_an_export_in_another_format_is_replaced(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_data(finished, out)
+    for path in out.rglob("*.jsonl"):
+        path.rename(path.with_suffix(".parquet"))
+    export_data(finished, out)
+    assert not list(out.rglob("*.parquet"))
+
+
 class FakeHub:
     """Remembers what it was asked for, and refuses where it is told to."""
 
