@@ -221,13 +221,15 @@ def test_a_persons_word_on_a_clause_counts_before_anything_is_generated(run: Pat
 
     def change(rows: list[Cells]) -> None:
         of(rows, "clauses").update(decision="reject")
-        of(rows, "clauses", 1).update(decision="edit", statement="Members must always help.")
+        of(rows, "clauses", 1).update(decision="edit", statement="Guests may always help.")
 
     import_review(run, edit(run, change))
     stage(run, "clauses", "generate", "curate")
     after = rows_of(run, "clauses/clauses.jsonl", Clause)
     assert after[1:] == clauses[2:]
-    assert after[0].statement == "Members must always help."
+    assert after[0].statement == "Guests may always help."
+    assert (clauses[1].polarity, after[0].polarity) == ("forbidden", "permitted")
+    assert (after[0].rationale, after[0].binds) == ("", "Guests")
     assert (after[0].start, after[0].end) == (clauses[1].start, clauses[1].end)
     assert after[0].origin.parents[-1] == clauses[1].id
     used = {row.clause for row in rows_of(run, "generate/examples.jsonl", Example)}
