@@ -10,7 +10,7 @@ from fakes import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.clauses import candidates, extract_clauses, read_value
+from adhere.clauses import candidates, extract_clauses, read_value, reread
 from adhere.engines.base import Engine
 from adhere.engines.scripted import ScriptedEngine
 from adhere.progress import NoProgress
@@ -449,6 +449,32 @@ def test_a_clause_has_its_reason_its_exceptions_and_its_people() -> None:
         ("Guests", "", ()),  # the line below is another paragraph
         ("Coaches", "because the night is dark", ()),
     ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("Members may row alone.", ("permitted", "", (), "Members")),
+        (
+            "Guests must not row, except with a coach.",
+            ("forbidden", "", ("except with a coach",), "Guests"),
+        ),
+        ("Rowing alone is fun.", ("required", "", (), "")),
+    ],
+)
+def test_an_edited_statement_is_read_anew(statement: str, expected: tuple[object, ...]) -> None:
+    [clause], _ = extract(
+        [passage("Members must row, because it is fun.")], lambda prompt: "you must"
+    )
+    found = reread(replace(clause, statement=statement), "en")
+    assert (found.polarity, found.rationale, found.exceptions, found.binds) == expected
+    assert (found.id, found.start, found.end) == (clause.id, clause.start, clause.end)
+
+
+def test_an_edited_value_that_a_passage_shows_stays_an_aim() -> None:
+    [clause], _ = extract([passage("Members must row.")], lambda prompt: "you must")
+    shown = replace(clause, statement="One must help.", stance="implicit", polarity="aspired to")
+    assert reread(shown, "en") == shown
 
 
 def test_a_reason_in_another_passage_is_of_another_rule() -> None:

@@ -13,7 +13,16 @@ from adhere import hub
 from adhere.dataset import export_data
 from adhere.errors import EngineError, InputError
 from adhere.records import Clause, Document, Example, PreferencePair, Probe
-from adhere.store import file_sha256, folder_hashes, read_manifest, read_records, write_records
+from adhere.review import Kind, decisions_key
+from adhere.review.decisions import Decision, write_decisions
+from adhere.store import (
+    file_sha256,
+    folder_hashes,
+    read_manifest,
+    read_records,
+    write_manifest,
+    write_records,
+)
 
 
 @pytest.fixture(scope="module", params=["jsonl", "parquet"])
@@ -177,6 +186,27 @@ def test_rows_older_than_the_clauses_are_refused(run: Path, tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("kind", "stage"), [("examples", "curate"), ("clauses", "clauses")])
+def test_rows_of_other_decisions_than_those_imported_last_are_refused(
+    run: Path, tmp_path: Path, kind: Kind, stage: str
+) -> None:
+    write_decisions(run, [Decision(kind=kind, row="a", choice="accept", seen={})])
+    refusal = (
+        f"'{stage}' is out of date, .* run `adhere {stage} {run}` first, or `adhere run {run}`"
+    )
+    with pytest.raises(InputError, match=refusal):
+        export_data(run, tmp_path / "out")
+    manifest = read_manifest(run / stage)
+    assert manifest is not None
+    key = decisions_key(run, [kind])
+    assert key is not None
+    write_manifest(run / stage, replace(manifest, inputs=manifest.inputs | {"review": key}))
+    export_data(run, tmp_path / "out")
+    write_decisions(run, [])
+    with pytest.raises(InputError, match=refusal):
+        export_data(run, tmp_path / "out")
+
+
 def test_only_an_older_export_is_replaced(finished: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -188,6 +218,28 @@ def test_only_an_older_export_is_replaced(finished: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="holds something else"):
         export_data(finished, mine)
     assert (mine / "README.md").read_text() == "My own notes."
+
+
+@pytest.mark.parametrize("name", [".git/config", "notes.md", "sft/train.csv", "figures/a.png"])
+def test_an_export_that_somebody_added_to_is_not_replaced(
+    finished: Path, tmp_path: Path, name: str
+) -> None:
+    export_data(finished, tmp_path / "out")
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(InputError, match="holds something else"):
+        export_data(finished, tmp_path / "out")
+    assert mine.read_text() == "mine"
+
+
+def test_an_export_in_another_format_is_replaced(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_data(finished, out)
+    for path in out.rglob("*.jsonl"):
+        path.rename(path.with_suffix(".parquet"))
+    export_data(finished, out)
+    assert not list(out.rglob("*.parquet"))
 
 
 class FakeHub:

@@ -32,6 +32,7 @@ class Notes(NoProgress):
 def edit(run: Path, change: Callable[[list[Cells]], object], path: Path | None = None) -> Path:
     """Export as CSV, let `change` edit the rows, and save."""
     path = path or run.parent / "review.csv"
+    path.unlink(missing_ok=True)
     export_review(run, path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -76,6 +77,16 @@ def test_what_is_exported_and_imported_untouched_decides_nothing(run: Path, suff
     states = {one.stage: one.state for one in standings(run, settings_of(run))}
     assert states["clauses"] == states["curate"] == "up to date"
     assert folder_hashes(run / "curate") == before
+
+
+def test_rows_that_excel_cut_short_decide_nothing(run: Path) -> None:
+    path = edit(run, lambda rows: None)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names, *rows = csv.reader(file)
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([names, *(row[:-1] for row in rows)])
+    assert names[-1] == "decision"
+    assert import_review(run, path).undecided == len(rows)
 
 
 def test_every_row_and_clause_is_there_with_its_clause_and_sentence(finished: Path) -> None:
@@ -210,13 +221,15 @@ def test_a_persons_word_on_a_clause_counts_before_anything_is_generated(run: Pat
 
     def change(rows: list[Cells]) -> None:
         of(rows, "clauses").update(decision="reject")
-        of(rows, "clauses", 1).update(decision="edit", statement="Members must always help.")
+        of(rows, "clauses", 1).update(decision="edit", statement="Guests may always help.")
 
     import_review(run, edit(run, change))
     stage(run, "clauses", "generate", "curate")
     after = rows_of(run, "clauses/clauses.jsonl", Clause)
     assert after[1:] == clauses[2:]
-    assert after[0].statement == "Members must always help."
+    assert after[0].statement == "Guests may always help."
+    assert (clauses[1].polarity, after[0].polarity) == ("forbidden", "permitted")
+    assert (after[0].rationale, after[0].binds) == ("", "Guests")
     assert (after[0].start, after[0].end) == (clauses[1].start, clauses[1].end)
     assert after[0].origin.parents[-1] == clauses[1].id
     used = {row.clause for row in rows_of(run, "generate/examples.jsonl", Example)}
@@ -236,6 +249,7 @@ def test_a_persons_word_on_a_clause_counts_before_anything_is_generated(run: Pat
         ("examples", {"answer": "Do."}, "'answer' was changed; choose edit to keep the change"),
         ("examples", {"answer": "Do.", "decision": "accept"}, "choose edit"),
         ("examples", {"decision": "edit"}, "nothing was changed; choose accept"),
+        ("examples", {"comment": "Odd."}, "a comment without a decision is not kept; choose acc"),
         ("examples", {"answer": " ", "decision": "edit"}, "'answer' is empty"),
         ("pairs", {"answer": "Do.", "decision": "edit"}, "'answer' is filled in, and rows of pair"),
         ("pairs", {"chosen": "No.", "rejected": " No.", "decision": "edit"}, "are the same"),
@@ -324,5 +338,9 @@ def test_the_commands_end_in_a_sentence(finished: Path, tmp_path: Path) -> None:
     assert (said.code, "no run here" in said.err) == (2, True)
     said = adhere("export-review", str(finished), "--out", str(tmp_path / "r.txt"))
     assert (said.code, "ends in .xlsx or .csv" in said.err) == (2, True)
+    (tmp_path / "filled.csv").write_text("filled in")
+    said = adhere("export-review", str(finished), "--out", str(tmp_path / "filled.csv"))
+    assert (said.code, "perhaps filled in; choose another name" in said.err) == (2, True)
+    assert (tmp_path / "filled.csv").read_text() == "filled in"
     said = adhere("import-review", str(finished), str(tmp_path / "none.csv"))
     assert (said.code, "no such file" in said.err) == (2, True)

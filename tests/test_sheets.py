@@ -25,6 +25,10 @@ NASTY = (
     "＝1",
     "#N/A",
     "1e5",
+    "579277404800",
+    "663e41849001",
+    "'12",
+    "12\n",
     "TRUE",
     "2020-01-01",
     "_x000D_",
@@ -40,6 +44,7 @@ TEXTS = (
     st.text()
     | st.sampled_from(NASTY)
     | st.sampled_from("=+-@'").flatmap(lambda first: st.text().map(lambda rest: first + rest))
+    | st.from_regex(r"\A'*[0-9]+([eE][0-9]*)?\s?\Z")
 )
 COLUMNS = (Column("id"), Column("text", editable=True), Column("decision", choices=("yes", "no")))
 
@@ -56,7 +61,7 @@ def sheet(texts: list[str], name: str = "rows") -> Sheet:
 def test_any_text_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, texts: list[str], others: list[str]
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / f"round{suffix}"
+    path = tmp_path_factory.mktemp("round") / f"round{suffix}"
     write_sheets(path, [sheet(texts), sheet(others, "others")])
     expected = [
         Line(name, number, {"id": f"r{number - 2}", "text": text, "decision": ""})
@@ -88,6 +93,20 @@ def test_no_cell_of_a_csv_file_begins_like_a_formula(tmp_path: Path) -> None:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert len(cells) == 4 * (len(NASTY) + 1)
     assert not [cell for cell in cells if cell.strip()[:1] in tuple("=+-@＝")]
+
+
+@pytest.mark.parametrize("number", ["579277404800", "663e41849001", "1E5", "42"])
+def test_no_cell_of_a_csv_file_is_a_number(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "review.csv"
+    write_sheets(path, [sheet([number])])
+    assert f'"\'{number}"' in path.read_text(encoding="utf-8-sig")
+
+
+def test_a_row_that_ends_early_has_empty_cells(tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    path.write_text("sheet;id;text;decision\r\nrows;r0;said;yes\r\nrows;r1\r\n")
+    cells = {"id": "r1", "text": "", "decision": ""}
+    assert read_sheets(path)[1] == Line("rows", 3, cells)
 
 
 def test_what_excel_makes_of_a_csv_file_is_read(tmp_path: Path) -> None:
@@ -131,6 +150,15 @@ def test_what_is_no_spreadsheet_is_refused_in_words(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_sheets(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
+def test_a_spreadsheet_that_is_there_is_never_overwritten(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"review{suffix}"
+    path.write_text("filled in")
+    with pytest.raises(InputError, match=r"there already, and perhaps filled in; choose another"):
+        write_sheets(path, [sheet(["text"])])
+    assert path.read_text() == "filled in"
 
 
 def test_what_cannot_be_written_leaves_no_file_of_that_name(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ anything, the teacher is asked what the passage shows that it values (docs/decis
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import cast, get_args
 
@@ -119,6 +119,19 @@ def _unsupported(clause: Clause, language: str, leaning: float | None, least: fl
     if leaning is None:
         return "could not be scored"
     return f"leaning {leaning:.2f}, clauses.min_support {least:.2f}" if leaning < least else ""
+
+
+def reread(clause: Clause, language: str) -> Clause:
+    """A clause whose statement was edited, with the polarity and the parts of the new words.
+
+    Without a plain word of duty it keeps its polarity. What a passage shows is an aim,
+    whatever its words.
+    """
+    if clause.stance == "implicit":
+        return clause
+    polarity = plain_duty(clause.statement, language) or clause.polarity
+    found = parts(clause.statement, language, polarity)
+    return replace(clause, polarity=polarity, **asdict(found))
 
 
 def candidates(passages: Iterable[Passage], language: Mapping[str, str]) -> list[Sentence]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adhere.bench import Bench
-from adhere.clauses import extract_clauses
+from adhere.clauses import extract_clauses, reread
 from adhere.conflicts import check_precedence, find_relations, settle
 from adhere.curate import curate
 from adhere.errors import InputError
@@ -70,7 +70,7 @@ def clauses_stage(bench: Bench, folder: Path) -> Outcome:
         documents, bench.read("ingest/passages.jsonl", Passage), bench.teacher, settings
     )
     review = Review(bench.run, "clauses", CLAUSES_REVIEWED)
-    clauses = review.apply("clauses", clauses, dropped)
+    clauses = _reviewed(review, clauses, documents, dropped)
     if not clauses:
         raise InputError(
             "No value content was found in these documents: the teacher read every sentence "
@@ -90,6 +90,18 @@ def clauses_stage(bench: Bench, folder: Path) -> Outcome:
     counts |= Counter(clause.polarity for clause in settled.standing)
     dropped += settled.dropped
     return outcome(folder, counts, dropped, _review_facts(bench, review))
+
+
+def _reviewed(
+    review: Review, clauses: list[Clause], documents: list[Document], dropped: list[Dropped]
+) -> list[Clause]:
+    """The clauses after a person's decisions, the edited ones read anew."""
+    language = {document.id: document.language for document in documents}
+    read = {clause.id for clause in clauses}
+    return [
+        clause if clause.id in read else reread(clause, language[clause.document])
+        for clause in review.apply("clauses", clauses, dropped)
+    ]
 
 
 def generate_stage(bench: Bench, folder: Path) -> Outcome:

@@ -62,8 +62,6 @@ def export_sheet(
     not evaluated as it is now, a system is not among those evaluated, or `out` is there already.
     """
     summary = require_evaluated(run)
-    if out.exists():
-        raise InputError(f"{out}: there already, and perhaps filled in; choose another name.")
     names = list(summary["systems"])
     ours = aligned(names)
     others = [name for name in names if name != ours]

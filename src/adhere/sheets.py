@@ -1,7 +1,7 @@
 """Tables of text as a spreadsheet for a person to edit, there and back without loss.
 
 XLSX has one sheet a table; CSV has one table whose first column names the sheet. No text
-is ever a formula: a cell that begins like one reaches the spreadsheet program as text.
+is ever a formula or a number: a cell that looks like one reaches the spreadsheet program as text.
 """
 
 import csv
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -24,8 +25,10 @@ _WIDE, _NARROW = 48, 13
 _CODED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 """What XML 1.0 cannot hold, and what looks like the code for it (ECMA-376, ST_Xstring)."""
-_FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]|'*[\t\r\n]")
-_DEFUSED = re.compile(r"'(?:'*\s*[=+\-@＝＋－＠]|'*[\t\r\n])")
+_TAKEN = r"'*(?:\s*[=+\-@＝＋－＠]|[\t\r\n]|\d+(?:e\d+)?\Z)"
+_TAKEN_FOR_ELSE = re.compile(_TAKEN, re.IGNORECASE)
+"""What a spreadsheet program takes for a formula or a number; many an id is "663e41849001"."""
+_DEFUSED = re.compile(f"'{_TAKEN}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,15 @@ class Line:
 def write_sheets(path: Path, sheets: Sequence[Sheet]) -> None:
     """Write the tables; the file takes its name when it is whole.
 
-    Raises InputError for a name that ends in neither .xlsx nor .csv and for a text too
-    long for an XLSX cell, MissingExtraError where openpyxl is not installed.
+    Raises InputError for a file that is there already, for a name that ends in neither .xlsx
+    nor .csv and for a text too long for an XLSX cell, MissingExtraError where openpyxl is not
+    installed.
     """
     write = {".xlsx": _write_xlsx, ".csv": _write_csv}.get(path.suffix.lower())
     if write is None:
         raise InputError(f"{path}: a spreadsheet's name ends in .xlsx or .csv.")
+    if path.exists():
+        raise InputError(f"{path}: there already, and perhaps filled in; choose another name.")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.partial")
     write(aside, sheets)
@@ -193,14 +199,14 @@ def _read_csv(path: Path) -> Iterator[Line]:
         names, *rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
         raise InputError(f"{path}: not a CSV table with a row of names: {error}.") from error
-    for number, row in enumerate(rows, 2):
-        cells = {name: _fused(cell) for name, cell in zip(names, row, strict=False) if name}
+    for number, row in enumerate(rows, 2):  # Excel leaves out the empty cells at a row's end
+        cells = {name: _fused(cell) for name, cell in zip_longest(names, row, fillvalue="") if name}
         yield Line(cells.pop(_SHEET, ""), number, cells)
 
 
 def _defused(text: str) -> str:
-    """With a quote before what a spreadsheet program would run (OWASP, CSV injection)."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    """With a quote before what a spreadsheet program would run (OWASP, CSV injection) or round."""
+    return f"'{text}" if _TAKEN_FOR_ELSE.match(text) else text
 
 
 def _fused(text: str) -> str:

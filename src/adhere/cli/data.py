@@ -17,7 +17,8 @@ def export_review(run: Path, *, out: Path) -> None:
     run
         The run's folder, with `curate` done.
     out
-        The file to write: .xlsx (a sheet for each kind of row) or .csv (one table).
+        The file to write: .xlsx (a sheet for each kind of row) or .csv (one table). One that is
+        there already is not replaced.
     """
     with errors_in_words():
         from adhere import review

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from adhere.dataset.card import MADE_BY, card
 from adhere.dataset.rows import RunData, Split, splits
@@ -30,9 +30,9 @@ def export_data(
     """
     data = RunData(run)
     licences = read_licences(licence, data.documents)
-    refuse_strangers(out, _is_export)
     tables = splits(data)
-    paths = {split.config: f"{split.config}/{split.name}.{format}" for split in tables}
+    refuse_strangers(out, lambda folder: _is_export(folder, tables))
+    paths = {split.config: _path(split, format) for split in tables}
     with fresh_folder(out) as folder:
         for split in tables:
             path = folder / paths[split.config]
@@ -42,9 +42,18 @@ def export_data(
     return tables
 
 
-def _is_export(folder: Path) -> bool:
+def _path(split: Split, format: Format) -> str:
+    return f"{split.config}/{split.name}.{format}"
+
+
+def _is_export(folder: Path, tables: Sequence[Split]) -> bool:
+    """Whether a folder has our card, and nothing in it that an export does not write."""
     readme = folder / _CARD
-    return readme.is_file() and MADE_BY in readme.read_text(encoding="utf-8", errors="replace")
+    if not readme.is_file() or MADE_BY not in readme.read_text(encoding="utf-8", errors="replace"):
+        return False
+    written = {_path(split, format) for split in tables for format in get_args(Format)}
+    written |= {_CARD, *(split.config for split in tables)}
+    return all(path.relative_to(folder).as_posix() in written for path in folder.rglob("*"))
 
 
 def _write(path: Path, table: list[dict[str, Any]], format: Format) -> None:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from adhere.errors import InputError
 from adhere.faults import Known, known
 from adhere.records import Clause, Document, Example, PreferencePair, Probe
-from adhere.review import STALE
-from adhere.store import read_records, require_current
+from adhere.review import STALE, decisions_key
+from adhere.stages import STAGES
+from adhere.store import read_manifest, read_records, require_current
 
 Row = Example | PreferencePair | Probe
 
@@ -18,12 +19,14 @@ Row = Example | PreferencePair | Probe
 class RunData:
     """What a run has made so far, up to `curate`.
 
-    Raises InputError where `curate` has not been run, or not since `clauses`, and where
-    `clauses` is not of the documents as they were read last.
+    Raises InputError where `curate` has not been run, or not since `clauses`, where `clauses`
+    is not of the documents as they were read last, and where either was made with other
+    decisions of a person than those imported last.
     """
 
     def __init__(self, run: Path) -> None:
         require_current(run, ("clauses",))
+        _require_reviewed(run)
         self.run = run
         self.documents = read_records(run / "ingest/documents.jsonl", Document)
         clauses = read_records(run / "clauses/clauses.jsonl", Clause)
@@ -41,6 +44,17 @@ class RunData:
     @cached_property
     def known(self) -> Known:
         return known(document.text for document in self.documents)
+
+
+def _require_reviewed(run: Path) -> None:
+    reviewed = {name: stage.reviewed for name, stage in STAGES.items() if stage.reviewed}
+    for name, kinds in reviewed.items():
+        made = read_manifest(run / name)
+        if made and made.inputs.get("review") != decisions_key(run, kinds):
+            raise InputError(
+                f"{run}: '{name}' is out of date, since the decisions about its rows are others "
+                f"now; run `adhere {name} {run}` first, or `adhere run {run}` for everything."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

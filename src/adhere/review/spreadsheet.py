@@ -16,8 +16,8 @@ _MOST_PROBLEMS = 20
 def export_review(run: Path, path: Path) -> int:
     """Write every row of a run as a spreadsheet to decide in; returns how many rows.
 
-    Raises InputError for a run without `curate` and for a name that ends in neither
-    .xlsx nor .csv.
+    Raises InputError for a run without `curate`, for a file that is there already and for a
+    name that ends in neither .xlsx nor .csv.
     """
     found = items(run)
     write_sheets(path, [Sheet(kind, _columns(kind), _rows(kind, found)) for kind in get_args(Kind)])
@@ -105,6 +105,8 @@ def _decision(line: Line, item: Item) -> Decision | None:
         raise ValueError(f"'{changed[0]}' was changed; choose edit to keep the change")
     if choice == "edit" and not changed:
         raise ValueError("the decision is edit, and nothing was changed; choose accept")
+    if not choice and line.cells["comment"].strip():
+        raise ValueError("a comment without a decision is not kept; choose accept, edit or reject")
     if not choice:
         return None
     return Decision(
