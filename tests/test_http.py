@@ -14,7 +14,7 @@ import pytest
 from adhere.bench import Bench
 from adhere.engines import http as http_engine
 from adhere.engines.http import HttpEngine
-from adhere.errors import EngineError
+from adhere.errors import EngineError, NoLikelihoodError
 from adhere.progress import NoProgress
 from adhere.records import Message, Request, Sampling, ScoreRequest
 from adhere.settings import RunSettings
@@ -355,6 +355,14 @@ def test_a_server_that_refuses_echo_is_named(server: Server) -> None:
         list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a")]))
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_server_that_only_chats_is_named_at_once(server: Server, status: int) -> None:
+    server.behave = lambda path, body, _: (status, {}, b"no such path")
+    with pytest.raises(NoLikelihoodError, match="no log-probabilities of a given text"):
+        list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a")]))
+    assert len(server.bodies) == 1
+
+
 def test_a_score_that_fails_is_a_value(server: Server) -> None:
     server.behave = lambda path, body, _: (400, {}, b"too long")
     asked = [
@@ -380,7 +388,10 @@ def test_a_teacher_without_likelihoods_is_found_before_work_starts(
         one.check()
     assert {body["max_tokens"] for body in server.bodies} == {1}
     server.behave = lambda path, body, _: (404, {}, b"no such path")
-    with pytest.raises(EngineError, match="model-a cannot score a given text: HTTP 404: no such"):
+    with pytest.raises(EngineError, match="no log-probabilities of a given text"):
+        one.check()
+    server.behave = lambda path, body, _: (400, {}, b"too long")
+    with pytest.raises(EngineError, match="model-a cannot score a given text: HTTP 400: too long"):
         one.check()
 
 

@@ -38,6 +38,7 @@ LONGEST_WAIT = 60.0
 
 _CHECK_TIMEOUT = 5.0
 _PASSING = frozenset({408, 409, 425, 429})
+_NO_SUCH_WAY = frozenset({404, 405, 501})
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 Q = TypeVar("Q")
@@ -88,7 +89,11 @@ class _Models(BaseModel):
 
 
 class _RefusedError(Exception):
-    """The server refuses this request, and would again."""
+    """The server refuses this request, and would again; `status` is its HTTP status, if any."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _PassingError(_RefusedError):
@@ -152,7 +157,7 @@ class HttpEngine:
         Plain text goes to /completions with `echo`: a token counts as the answer's
         when its last character is. A chat goes to /chat/completions with vLLM's
         `continue_final_message` and `prompt_logprobs`. Raises NoLikelihoodError where the
-        server does not give them (llama.cpp, Ollama and most clouds do not).
+        server does not give them (llama.cpp, Ollama and most clouds do not, and some only chat).
         """
         if not self.model:
             self.check()
@@ -231,7 +236,7 @@ class HttpEngine:
         try:
             values = await likelihood(wire, request)
         except _RefusedError as failure:
-            if "echo" in str(failure) or "logprobs" in str(failure):
+            if _no_likelihoods_there(failure):
                 raise self._no_likelihoods() from failure
             return Score(id=request.id, error=str(failure))
         return Score(id=request.id, logprob=sum(values), tokens=len(values))
@@ -314,10 +319,11 @@ class _Wire:
                 response = await self.client.post(path, json=body)
         except httpx.TransportError as error:
             raise _PassingError(f"{type(error).__name__} {error}".strip()) from error
-        if response.status_code in _PASSING or response.status_code >= 500:
+        status = response.status_code
+        if status in _PASSING or (status >= 500 and status not in _NO_SUCH_WAY):
             raise _PassingError(_refusal(response), _retry_after(response))
         if not response.is_success:
-            raise _RefusedError(_refusal(response))
+            raise _RefusedError(_refusal(response), status)
         try:
             return _Reply.model_validate_json(response.content)
         except ValidationError as error:
@@ -378,6 +384,12 @@ def _retry_after(response: httpx.Response) -> float | None:
 def _headers() -> dict[str, str]:
     key = os.environ.get(KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _no_likelihoods_there(failure: _RefusedError) -> bool:
+    """Whether the server has no such path, or refuses what likelihoods are asked by."""
+    said = str(failure)
+    return failure.status in _NO_SUCH_WAY or "echo" in said or "logprobs" in said
 
 
 def _refusal(response: httpx.Response) -> str:
