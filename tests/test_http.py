@@ -307,9 +307,8 @@ def test_the_key_is_read_from_the_environment(
 def echo(text: str, tokens: list[str], bos: str = "") -> dict[str, Any]:
     """A reply as vLLM's to `echo`: a token's log-probability is minus its length."""
     tokens = [*([bos] if bos else []), *tokens, "!"]
-    offsets = [sum(map(len, tokens[:n])) for n in range(len(tokens))]
     logprobs = [None, *(-float(len(token)) for token in tokens[1:])]
-    reply = completion(text, logprobs={"token_logprobs": logprobs, "text_offset": offsets})
+    reply = completion(text, logprobs={"token_logprobs": logprobs, "tokens": tokens})
     reply["usage"]["prompt_tokens"] = len(tokens) - 1
     return reply
 
@@ -322,6 +321,42 @@ def test_a_text_is_scored_by_its_echo(server: Server, bos: str) -> None:
     assert (score.logprob, score.tokens) == (-8.0, 3)
     assert server.bodies[0]["prompt"] == "Is it so? Yes, it"
     assert server.bodies[0]["echo"] is True
+
+
+@pytest.mark.parametrize(
+    ("tokens", "logprob", "count"),
+    [
+        (["Is it", " so", "? Y", "es"], -5.0, 2),  # what is partly the prompt's
+        (["Is \N{REPLACEMENT CHARACTER}", " so?", " Yes"], -4.0, 1),  # wrong in the prompt alone
+    ],
+)
+def test_a_token_is_the_answers_when_its_end_is(
+    server: Server, tokens: list[str], logprob: float, count: int
+) -> None:
+    server.behave = lambda path, body, _: ok(echo("", tokens))
+    asked = ScoreRequest(id="s", prefix="Is it", prompt=" so?", answer=" Yes")
+    (score,) = engine(server).score([asked])
+    assert (score.logprob, score.tokens) == (logprob, count)
+
+
+def test_a_character_of_several_tokens_stands_in_the_last(server: Server) -> None:
+    server.behave = lambda path, body, _: ok(echo("", ["Is it", " so?", "", "", "é", "!"]))
+    (score,) = engine(server).score([ScoreRequest(id="s", prompt="Is it so?", answer="é!")])
+    assert (score.logprob, score.tokens) == (-2.0, 4)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ["<s>", "Is", "it", "so", "?", "Yes", ",", "it"],  # SentencePiece, one by one
+        ["<s>", "Is it", " so?", " Y", "", "s,", " it"],  # bytes
+        ["<s>", " it"],
+    ],
+)
+def test_tokens_that_do_not_spell_the_answer_are_refused(server: Server, tokens: list[str]) -> None:
+    server.behave = lambda path, body, _: ok(echo("", tokens))
+    with pytest.raises(NoLikelihoodError, match=r"/v1 spells a text's tokens .* a newer vLLM"):
+        list(engine(server).score([ScoreRequest(id="s", prompt="Is it so?", answer=" Yes, it")]))
 
 
 def test_a_chat_is_scored_by_prompt_logprobs(server: Server) -> None:
@@ -343,7 +378,7 @@ def test_a_chat_is_scored_by_prompt_logprobs(server: Server) -> None:
 @pytest.mark.parametrize("chat", [False, True])
 def test_a_server_without_likelihoods_is_named(server: Server, chat: bool) -> None:
     """llama.cpp and Ollama answer as if nothing special had been asked."""
-    generated = {"token_logprobs": [-1.0], "text_offset": [0]}
+    generated = {"token_logprobs": [-1.0], "tokens": ["x"]}
     server.behave = lambda path, body, _: ok(completion("x", logprobs=generated))
     with pytest.raises(EngineError, match="no log-probabilities of a given text"):
         list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a", chat=chat)]))

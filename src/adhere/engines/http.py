@@ -50,8 +50,8 @@ class _Message(BaseModel):
 
 
 class _LogProbs(BaseModel):
-    token_logprobs: list[float | None]
-    text_offset: list[int]
+    tokens: list[str] = []
+    token_logprobs: list[float | None] = []
 
 
 class _Choice(BaseModel):
@@ -154,10 +154,11 @@ class HttpEngine:
     def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
         """Needs a server that gives the log-probabilities of a given text, such as vLLM.
 
-        Plain text goes to /completions with `echo`: a token counts as the answer's
-        when its last character is. A chat goes to /chat/completions with vLLM's
-        `continue_final_message` and `prompt_logprobs`. Raises NoLikelihoodError where the
-        server does not give them (llama.cpp, Ollama and most clouds do not, and some only chat).
+        Plain text goes to /completions with `echo`: a token counts as the answer's when its
+        last character is. A chat goes to /chat/completions with vLLM's `continue_final_message`
+        and `prompt_logprobs`. Raises NoLikelihoodError where the server does not give them
+        (llama.cpp, Ollama and most clouds do not, and some only chat), or where the tokens of
+        the echo do not spell the answer.
         """
         if not self.model:
             self.check()
@@ -249,11 +250,10 @@ class HttpEngine:
         count = reply.usage.prompt_tokens
         if given is None or not 1 < count <= len(given.token_logprobs):
             raise self._no_likelihoods()
-        # Offsets may count a BOS that the text does not have, so measure from the prompt's end.
-        ends = [*given.text_offset, len(text)][1 : count + 1]
-        begin = ends[-1] - len(request.answer)
-        pairs = zip(given.token_logprobs[:count], ends, strict=True)
-        return [value for value, end in pairs if value is not None and end > begin]
+        begin = _first_token(given.tokens[:count], text, request.answer)
+        if begin is None:
+            raise self._misspelled()
+        return [value for value in given.token_logprobs[begin:count] if value is not None]
 
     async def _chat_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
         user = {"role": "user", "content": request.prefix + request.prompt}
@@ -271,6 +271,13 @@ class HttpEngine:
             raise self._no_likelihoods()
         # The first entry of a place is the token that stands there, others are the likeliest.
         return [next(iter(place.values())).logprob for place in given[begin:] if place]
+
+    def _misspelled(self) -> NoLikelihoodError:
+        return NoLikelihoodError(
+            f"{self.base} spells a text's tokens otherwise than the text, as some versions of vLLM "
+            "do, so that an answer's cannot be told from the prompt's; serve the model with a "
+            "newer vLLM, or use openvino:NAME or transformers:NAME for scoring."
+        )
 
     def _no_likelihoods(self) -> NoLikelihoodError:
         return NoLikelihoodError(
@@ -384,6 +391,21 @@ def _retry_after(response: httpx.Response) -> float | None:
 def _headers() -> dict[str, str]:
     key = os.environ.get(KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _first_token(tokens: Sequence[str], text: str, answer: str) -> int | None:
+    """The place of the first token of `answer`, with which `text` ends.
+
+    Measured from the end, since the tokens may begin with a BOS that the text does not have.
+    None where they do not spell the text's end: decoded one by one, some lose their space.
+    """
+    begin, spelled = len(tokens), ""
+    while begin and len(spelled) < len(answer):
+        begin -= 1
+        spelled = tokens[begin] + spelled
+    while begin and not tokens[begin - 1]:  # a character of several tokens stands in the last
+        begin -= 1
+    return begin if len(spelled) >= len(answer) and text.endswith(spelled) else None
 
 
 def _no_likelihoods_there(failure: _RefusedError) -> bool:
