@@ -265,6 +265,23 @@ def test_long_prompts_go_in_smaller_batches_and_nothing_else_changes(
     assert max(sizes["_logprobs"]) <= 60 // 22
 
 
+def test_a_prompt_near_the_contexts_end_cuts_no_other_reply_short(
+    engine: TransformersEngine,
+) -> None:
+    """The context is 256 tokens, and every letter is one."""
+    asked = [
+        request("short", "The", max_tokens=12),
+        request("near", "x" * 250, max_tokens=12),
+        request("wide", "x" * 200, max_tokens=13),
+        request("long", "The", max_tokens=60),
+    ]
+    found = by_id(engine.complete(asked))
+    alone = by_id(completion for one in asked for completion in engine.complete([one]))
+    lengths = {name: one.completion_tokens for name, one in found.items()}
+    assert lengths == {"short": 12, "near": 6, "wide": 13, "long": 60}
+    assert found == alone
+
+
 def test_what_cannot_be_scored_is_a_value(engine: TransformersEngine) -> None:
     asked = [
         ScoreRequest(id="empty", prompt="q", answer=""),

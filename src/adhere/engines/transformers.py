@@ -91,7 +91,7 @@ class TransformersEngine:
                     problem = f"{len(tokens)} tokens do not fit the context"
                     yield Completion(id=request.id, error=f"{problem} of {checkpoint.context}")
             prompts.sort(key=lambda pair: (pair[0].sampling.max_tokens, len(pair[1])))
-            for batch in _batches(prompts, KEPT_TOKENS[checkpoint.device]):
+            for batch in _batches(prompts, KEPT_TOKENS[checkpoint.device], checkpoint.context):
                 yield from checkpoint.generate(batch)
 
     def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
@@ -295,20 +295,29 @@ class Checkpoint:
 
 
 def _batches(
-    prompts: Sequence[tuple[Request, Tokens]], tokens: int
+    prompts: Sequence[tuple[Request, Tokens]], tokens: int, context: int
 ) -> Iterator[list[tuple[Request, Tokens]]]:
-    """At most BATCH prompts, and with their replies at most `tokens` (or one prompt)."""
+    """At most BATCH prompts, and with their replies at most `tokens` (or one prompt).
+
+    All that stand together have room in the context for the longest reply of any; a prompt
+    that has not stands alone, since its neighbours' replies would be cut short with its own.
+    """
     batch: list[tuple[Request, Tokens]] = []
-    width = 0
-    for request, prompt in prompts:
-        wider = max(width, len(prompt) + request.sampling.max_tokens)
-        if batch and (len(batch) == BATCH or (len(batch) + 1) * wider > tokens):
+    for one in prompts:
+        width = _width([*batch, one])
+        full = len(batch) == BATCH or (len(batch) + 1) * width > tokens
+        if batch and (full or width > context):
             yield batch
-            batch, wider = [], len(prompt) + request.sampling.max_tokens
-        batch.append((request, prompt))
-        width = wider
+            batch = []
+        batch.append(one)
     if batch:
         yield batch
+
+
+def _width(batch: Sequence[tuple[Request, Tokens]]) -> int:
+    """Tokens of each row, padding included, when all have their longest replies."""
+    prompt = max(len(tokens) for _, tokens in batch)
+    return prompt + max(request.sampling.max_tokens for request, _ in batch)
 
 
 def require_packages(adapter: bool) -> None:
