@@ -9,7 +9,8 @@ from adhere.engines.device import has_bfloat16
 from adhere.engines.rows import RowSampler
 from adhere.engines.transformers import TransformersEngine
 from adhere.errors import EngineError, InputError
-from adhere.records import Message, Request, Sampling, ScoreRequest
+from adhere.evaluate.reading import fitting
+from adhere.records import Document, Message, Request, Sampling, ScoreRequest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -20,6 +21,8 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -352,6 +355,36 @@ def test_a_broken_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(EngineError, match="cannot load it"):
         list(TransformersEngine(str(tmp_path)).complete([request("1", "x")]))
+
+
+def test_a_model_of_text_and_pictures_is_read_by_its_text_part(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gemma 3 keeps the context's length a level deeper."""
+    monkeypatch.setattr(transformers, "_dtype", lambda device: torch.float32)
+    text = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "max_position_embeddings": 128,
+    }
+    sight = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    sight |= {"num_attention_heads": 1, "image_size": 28, "patch_size": 14}
+    config = Gemma3Config(text_config=text, vision_config=sight)
+    Gemma3ForConditionalGeneration(config).save_pretrained(tmp_path)
+    PreTrainedTokenizerFast.from_pretrained(folder).save_pretrained(tmp_path)
+    engine = TransformersEngine(str(tmp_path))
+    found = by_id(engine.complete([request("long", "x" * 128), request("good", "x", max_tokens=2)]))
+    assert "do not fit the context of 128" in str(found["long"].error)
+    assert found["good"].completion_tokens == 2
+    (score,) = engine.score([ScoreRequest(id="1", prompt="a", answer="b")])
+    assert score.error is None
+    document = Document(id="d", name="d.md", format="markdown", sha256="", text="Be kind.")
+    assert fitting([document], [], 8, tmp_path).context == 128
 
 
 @pytest.mark.parametrize("method", ["generate", "forward", "to"])

@@ -148,7 +148,7 @@ class Checkpoint:
         self._model: Any = model.to(self.device).eval()
         self._ends = end_tokens(model, self.tokenizer)
         self._adapters = frozenset(adapters)
-        self.context: int = model.config.max_position_embeddings
+        self.context: int = model.config.get_text_config().max_position_embeddings
 
     @contextmanager
     def under(self, adapter: str | None) -> Generator[None]:
