@@ -1,13 +1,19 @@
 """The transformers engine on a tiny random model, made here: exact, fast, no download."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adhere.engines import transformers
 from adhere.engines.device import has_bfloat16
 from adhere.engines.rows import RowSampler
-from adhere.engines.transformers import TransformersEngine
+from adhere.engines.transformers import (
+    Checkpoint,
+    TransformersEngine,
+    kept_tokens,
+    token_bytes,
+)
 from adhere.errors import EngineError, InputError
 from adhere.evaluate.reading import fitting
 from adhere.records import Document, Message, Request, Sampling, ScoreRequest
@@ -23,8 +29,10 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma3Config,
     Gemma3ForConditionalGeneration,
+    GPT2Config,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
     PreTrainedTokenizerFast,
 )
 
@@ -266,6 +274,37 @@ def test_long_prompts_go_in_smaller_batches_and_nothing_else_changes(
     # Prompts of 3 to 33 letters with 8 more: 60 tokens hold 3 of 17 and 1 of 32.
     assert sizes["generate"] == [3, 2, 2, 1, 1, 1, 1]
     assert max(sizes["_logprobs"]) <= 60 // 22
+
+
+@pytest.mark.parametrize(
+    ("config", "size", "expected"),
+    [
+        # Mistral 7B: 32 layers, 8 heads of 128 numbers for keys and values, in bfloat16.
+        (MistralConfig(), 2, 131_072),
+        (LlamaConfig(num_hidden_layers=30, hidden_size=576, num_attention_heads=9), 4, 138_240),
+        (GPT2Config(), 2, 2 * 12 * 768 * 2),  # says neither
+        (Gemma3Config(), 2, 2 * 26 * 4 * 256 * 2),
+    ],
+)
+def test_what_a_token_takes_is_read_off_the_configuration(
+    config: Any, size: int, expected: int
+) -> None:
+    assert token_bytes(config.get_text_config(), size) == expected
+
+
+def test_as_many_tokens_are_kept_as_fit_the_memory() -> None:
+    assert kept_tokens(393_216, free=8 * 2**30, each=131_072) == 32_768
+    assert kept_tokens(393_216, free=120 * 2**30, each=131_072) == 393_216
+    assert kept_tokens(393_216, free=0, each=131_072) == 1
+
+
+def test_a_gpus_memory_bounds_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token takes 2 layers x 2 x 2 heads x 8 numbers, of 2 or 4 bytes."""
+    checkpoint = Checkpoint(folder, {})
+    assert checkpoint.kept_tokens == transformers.KEPT_TOKENS["cpu"]
+    monkeypatch.setattr(checkpoint, "device", "cuda")
+    monkeypatch.setattr(checkpoint, "_free", 2 * 64 * 100 * checkpoint._model.dtype.itemsize)
+    assert checkpoint.kept_tokens == 100
 
 
 def test_a_prompt_near_the_contexts_end_cuts_no_other_reply_short(
