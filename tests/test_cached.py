@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -195,6 +196,37 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(tmp_path: Path) -> None:
         opened(recorder(), tmp_path / "file" / "cache.sqlite")
     with pytest.raises(InputError, match="cannot be opened"):
         opened(recorder(), tmp_path)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_what_was_kept_stays(path: Path) -> None:
+    cached = opened(recorder(), path)
+    list(cached.complete(requests("a")))
+    database = cached._answers._connection()
+    [[pages]] = database.execute("PRAGMA page_count").fetchall()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(InputError, match=r"cache\.sqlite: the cache cannot be used: .* is full\."):
+        list(cached.complete(requests("b" * 100_000)))
+    cached.close()
+    assert [c.text for c in cached.complete(requests("a"))] == ["re a"]
+    assert cached.stats.hits == 1
+
+
+def test_a_file_that_another_program_holds_ends_in_a_sentence(path: Path) -> None:
+    cached = opened(recorder(), path)
+    cached._answers._connection().execute("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(InputError, match=r"cannot be used: database is locked\."):
+        list(cached.complete(requests("a")))
+    other.close()
+    assert [c.text for c in cached.complete(requests("a"))] == ["re a"]
+
+
+def test_an_answer_that_cannot_be_read_back_ends_in_a_sentence(path: Path) -> None:
+    cached = opened(recorder(), path)
+    cached._answers._connection().execute("DROP TABLE answers")
+    with pytest.raises(InputError, match="cannot be used: no such table: answers"):
+        list(cached.complete(requests("a")))
 
 
 def test_it_can_be_used_again_after_close(path: Path) -> None:

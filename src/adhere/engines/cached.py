@@ -165,17 +165,26 @@ class _Answers:
         self._database: sqlite3.Connection | None = self._opened()
 
     def get(self, key: str) -> str | None:
-        row = self._connection().execute("SELECT answer FROM answers WHERE key = ?", (key,))
-        found = row.fetchone()
-        return found[0] if found else None
+        found = self._rows("SELECT answer FROM answers WHERE key = ?", key)
+        return found[0][0] if found else None
 
     def put(self, key: str, answer: str) -> None:
-        self._connection().execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, answer))
+        self._rows("INSERT OR REPLACE INTO answers VALUES (?, ?)", key, answer)
 
     def close(self) -> None:
         if self._database is not None:
             self._database.close()
         self._database = None
+
+    def _rows(self, statement: str, *values: str) -> list[Any]:
+        """Raises InputError where the disk is full, or another program holds the file."""
+        try:
+            return self._connection().execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{self._path}: the cache cannot be used: {error}. Is there room on the disk, and "
+                "does no other program hold the file? The same command goes on."
+            ) from error
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
