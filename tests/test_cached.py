@@ -55,7 +55,7 @@ class Notes(NoProgress):
 
 
 def recorder(name: str = "recorder") -> Recorder:
-    rules = [("bad", "error: no"), ("(.*)", r"re \1")]
+    rules = [("bad", "error: no"), ("worse", "refused: no"), ("(.*)", r"re \1")]
     return Recorder(ScriptedEngine(rules), name)
 
 
@@ -127,7 +127,9 @@ def test_failures_are_not_kept(path: Path) -> None:
         (answer,) = cached.complete(requests("bad"))
         assert answer.error == "no"
     assert engine.asked == ["bad", "bad"]
-    assert (cached.stats.misses, cached.stats.errors) == (2, 2)
+    assert (cached.stats.misses, cached.stats.errors, cached.stats.refused) == (2, 2, 0)
+    list(cached.complete(requests("worse")))
+    assert (cached.stats.errors, cached.stats.refused) == (3, 1)
 
 
 def test_hits_do_not_touch_the_engine_and_come_lazily(path: Path) -> None:

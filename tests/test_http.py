@@ -174,7 +174,9 @@ def test_what_fails_to_the_end_is_a_value(server: Server) -> None:
         }.get(body["prompt"], ok(completion("fine")))
 
     server.behave = behave
-    found = {c.id: c.error for c in engine(server, attempts=3).complete(requests(5))}
+    answers = list(engine(server, attempts=3).complete(requests(5)))
+    assert {c.id for c in answers if c.refused} == {"id0", "id2"}  # what lies in the request
+    found = {c.id: c.error for c in answers}
     assert "context is 4096" in str(found["id0"])
     assert "HTTP 500: broken" in str(found["id1"])
     assert "content_filter" in str(found["id2"])
@@ -404,7 +406,9 @@ def test_a_score_that_fails_is_a_value(server: Server) -> None:
         ScoreRequest(id="s", prompt="q", answer="a"),
         ScoreRequest(id="e", prompt="q", answer=""),
     ]
-    found = {score.id: score.error for score in engine(server).score(asked)}
+    scores = list(engine(server).score(asked))
+    assert all(score.refused for score in scores)
+    found = {score.id: score.error for score in scores}
     assert "too long" in str(found["s"])
     assert found["e"] == "the answer is empty"
 

@@ -189,6 +189,7 @@ def test_length_and_token_counts(engine: TransformersEngine) -> None:
 def test_a_prompt_that_does_not_fit_is_a_value(engine: TransformersEngine) -> None:
     found = by_id(engine.complete([request("long", "x" * 256), request("good", "x")]))
     assert "do not fit" in str(found["long"].error)
+    assert found["long"].refused
     assert found["good"].error is None
 
 
@@ -333,6 +334,8 @@ def test_what_cannot_be_scored_is_a_value(engine: TransformersEngine) -> None:
     found = by_id(engine.score(asked))
     assert found["empty"].error is not None
     assert "do not fit" in str(found["long"].error)
+    assert found["empty"].refused
+    assert found["long"].refused
     assert (found["bare"].error, found["bare"].tokens) == (None, 2)
 
 

@@ -39,6 +39,8 @@ class CacheStats:
     hits: int = 0
     misses: int = 0
     errors: int = 0
+    refused: int = 0
+    """Of the errors, those that lie in the request."""
     last_error: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -53,6 +55,7 @@ class CacheStats:
         self.hits += known
         self.misses += not known
         self.errors += answer.error is not None
+        self.refused += answer.refused
         self.last_error = answer.error or self.last_error
         if isinstance(answer, Score):
             self.scored_tokens += answer.tokens

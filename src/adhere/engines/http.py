@@ -38,6 +38,7 @@ LONGEST_WAIT = 60.0
 
 _CHECK_TIMEOUT = 5.0
 _PASSING = frozenset({408, 409, 425, 429})
+_FAULTY = frozenset({400, 413, 422})
 _NO_SUCH_WAY = frozenset({404, 405, 501})
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
@@ -217,10 +218,11 @@ class HttpEngine:
                 reply = await wire.post("/chat/completions", {**body, "messages": messages})
                 text = reply.choice.message.content
         except _RefusedError as failure:
-            return Completion(id=request.id, error=str(failure))
+            return Completion(id=request.id, error=str(failure), refused=_lies_in_it(failure))
         if text is None:
             reason = reply.choice.finish_reason
-            return Completion(id=request.id, error=f"the reply has no text (it ended by {reason})")
+            problem = f"the reply has no text (it ended by {reason})"
+            return Completion(id=request.id, error=problem, refused=True)
         text, stopped = cut_at_stop(text, sampling.stop)
         return Completion(
             id=request.id,
@@ -232,14 +234,14 @@ class HttpEngine:
 
     async def _score(self, wire: "_Wire", request: ScoreRequest) -> Score:
         if not request.answer:
-            return Score(id=request.id, error="the answer is empty")
+            return Score(id=request.id, error="the answer is empty", refused=True)
         likelihood = self._chat_likelihood if request.chat else self._text_likelihood
         try:
             values = await likelihood(wire, request)
         except _RefusedError as failure:
             if _no_likelihoods_there(failure):
                 raise self._no_likelihoods() from failure
-            return Score(id=request.id, error=str(failure))
+            return Score(id=request.id, error=str(failure), refused=_lies_in_it(failure))
         return Score(id=request.id, logprob=sum(values), tokens=len(values))
 
     async def _text_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
@@ -406,6 +408,11 @@ def _first_token(tokens: Sequence[str], text: str, answer: str) -> int | None:
     while begin and not tokens[begin - 1]:  # a character of several tokens stands in the last
         begin -= 1
     return begin if len(spelled) >= len(answer) and text.endswith(spelled) else None
+
+
+def _lies_in_it(failure: _RefusedError) -> bool:
+    """Whether it is this request that the server refuses: too long, or not of its template."""
+    return failure.status in _FAULTY
 
 
 def _no_likelihoods_there(failure: _RefusedError) -> bool:

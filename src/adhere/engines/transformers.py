@@ -90,8 +90,8 @@ class TransformersEngine:
                 if len(tokens) < checkpoint.context:
                     prompts.append((request, tokens))
                 else:
-                    problem = f"{len(tokens)} tokens do not fit the context"
-                    yield Completion(id=request.id, error=f"{problem} of {checkpoint.context}")
+                    problem = f"{len(tokens)} tokens do not fit the context of {checkpoint.context}"
+                    yield Completion(id=request.id, error=problem, refused=True)
             prompts.sort(key=lambda pair: (pair[0].sampling.max_tokens, len(pair[1])))
             for batch in _batches(prompts, checkpoint.kept_tokens, checkpoint.context):
                 yield from checkpoint.generate(batch)
