@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -54,7 +55,7 @@ class Notes(NoProgress):
 
 
 def recorder(name: str = "recorder") -> Recorder:
-    rules = [("bad", "error: no"), ("(.*)", r"re \1")]
+    rules = [("bad", "error: no"), ("worse", "refused: no"), ("(.*)", r"re \1")]
     return Recorder(ScriptedEngine(rules), name)
 
 
@@ -126,7 +127,9 @@ def test_failures_are_not_kept(path: Path) -> None:
         (answer,) = cached.complete(requests("bad"))
         assert answer.error == "no"
     assert engine.asked == ["bad", "bad"]
-    assert (cached.stats.misses, cached.stats.errors) == (2, 2)
+    assert (cached.stats.misses, cached.stats.errors, cached.stats.refused) == (2, 2, 0)
+    list(cached.complete(requests("worse")))
+    assert (cached.stats.errors, cached.stats.refused) == (3, 1)
 
 
 def test_hits_do_not_touch_the_engine_and_come_lazily(path: Path) -> None:
@@ -195,6 +198,37 @@ def test_a_place_that_cannot_hold_a_cache_is_refused(tmp_path: Path) -> None:
         opened(recorder(), tmp_path / "file" / "cache.sqlite")
     with pytest.raises(InputError, match="cannot be opened"):
         opened(recorder(), tmp_path)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_what_was_kept_stays(path: Path) -> None:
+    cached = opened(recorder(), path)
+    list(cached.complete(requests("a")))
+    database = cached._answers._connection()
+    [[pages]] = database.execute("PRAGMA page_count").fetchall()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(InputError, match=r"cache\.sqlite: the cache cannot be used: .* is full\."):
+        list(cached.complete(requests("b" * 100_000)))
+    cached.close()
+    assert [c.text for c in cached.complete(requests("a"))] == ["re a"]
+    assert cached.stats.hits == 1
+
+
+def test_a_file_that_another_program_holds_ends_in_a_sentence(path: Path) -> None:
+    cached = opened(recorder(), path)
+    cached._answers._connection().execute("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(InputError, match=r"cannot be used: database is locked\."):
+        list(cached.complete(requests("a")))
+    other.close()
+    assert [c.text for c in cached.complete(requests("a"))] == ["re a"]
+
+
+def test_an_answer_that_cannot_be_read_back_ends_in_a_sentence(path: Path) -> None:
+    cached = opened(recorder(), path)
+    cached._answers._connection().execute("DROP TABLE answers")
+    with pytest.raises(InputError, match="cannot be used: no such table: answers"):
+        list(cached.complete(requests("a")))
 
 
 def test_it_can_be_used_again_after_close(path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from adhere.bench import Bench
 from adhere.engines import http as http_engine
 from adhere.engines.http import HttpEngine
-from adhere.errors import EngineError
+from adhere.errors import EngineError, NoLikelihoodError
 from adhere.progress import NoProgress
 from adhere.records import Message, Request, Sampling, ScoreRequest
 from adhere.settings import RunSettings
@@ -174,7 +174,9 @@ def test_what_fails_to_the_end_is_a_value(server: Server) -> None:
         }.get(body["prompt"], ok(completion("fine")))
 
     server.behave = behave
-    found = {c.id: c.error for c in engine(server, attempts=3).complete(requests(5))}
+    answers = list(engine(server, attempts=3).complete(requests(5)))
+    assert {c.id for c in answers if c.refused} == {"id0", "id2"}  # what lies in the request
+    found = {c.id: c.error for c in answers}
     assert "context is 4096" in str(found["id0"])
     assert "HTTP 500: broken" in str(found["id1"])
     assert "content_filter" in str(found["id2"])
@@ -307,9 +309,8 @@ def test_the_key_is_read_from_the_environment(
 def echo(text: str, tokens: list[str], bos: str = "") -> dict[str, Any]:
     """A reply as vLLM's to `echo`: a token's log-probability is minus its length."""
     tokens = [*([bos] if bos else []), *tokens, "!"]
-    offsets = [sum(map(len, tokens[:n])) for n in range(len(tokens))]
     logprobs = [None, *(-float(len(token)) for token in tokens[1:])]
-    reply = completion(text, logprobs={"token_logprobs": logprobs, "text_offset": offsets})
+    reply = completion(text, logprobs={"token_logprobs": logprobs, "tokens": tokens})
     reply["usage"]["prompt_tokens"] = len(tokens) - 1
     return reply
 
@@ -322,6 +323,42 @@ def test_a_text_is_scored_by_its_echo(server: Server, bos: str) -> None:
     assert (score.logprob, score.tokens) == (-8.0, 3)
     assert server.bodies[0]["prompt"] == "Is it so? Yes, it"
     assert server.bodies[0]["echo"] is True
+
+
+@pytest.mark.parametrize(
+    ("tokens", "logprob", "count"),
+    [
+        (["Is it", " so", "? Y", "es"], -5.0, 2),  # what is partly the prompt's
+        (["Is \N{REPLACEMENT CHARACTER}", " so?", " Yes"], -4.0, 1),  # wrong in the prompt alone
+    ],
+)
+def test_a_token_is_the_answers_when_its_end_is(
+    server: Server, tokens: list[str], logprob: float, count: int
+) -> None:
+    server.behave = lambda path, body, _: ok(echo("", tokens))
+    asked = ScoreRequest(id="s", prefix="Is it", prompt=" so?", answer=" Yes")
+    (score,) = engine(server).score([asked])
+    assert (score.logprob, score.tokens) == (logprob, count)
+
+
+def test_a_character_of_several_tokens_stands_in_the_last(server: Server) -> None:
+    server.behave = lambda path, body, _: ok(echo("", ["Is it", " so?", "", "", "é", "!"]))
+    (score,) = engine(server).score([ScoreRequest(id="s", prompt="Is it so?", answer="é!")])
+    assert (score.logprob, score.tokens) == (-2.0, 4)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ["<s>", "Is", "it", "so", "?", "Yes", ",", "it"],  # SentencePiece, one by one
+        ["<s>", "Is it", " so?", " Y", "", "s,", " it"],  # bytes
+        ["<s>", " it"],
+    ],
+)
+def test_tokens_that_do_not_spell_the_answer_are_refused(server: Server, tokens: list[str]) -> None:
+    server.behave = lambda path, body, _: ok(echo("", tokens))
+    with pytest.raises(NoLikelihoodError, match=r"/v1 spells a text's tokens .* a newer vLLM"):
+        list(engine(server).score([ScoreRequest(id="s", prompt="Is it so?", answer=" Yes, it")]))
 
 
 def test_a_chat_is_scored_by_prompt_logprobs(server: Server) -> None:
@@ -343,7 +380,7 @@ def test_a_chat_is_scored_by_prompt_logprobs(server: Server) -> None:
 @pytest.mark.parametrize("chat", [False, True])
 def test_a_server_without_likelihoods_is_named(server: Server, chat: bool) -> None:
     """llama.cpp and Ollama answer as if nothing special had been asked."""
-    generated = {"token_logprobs": [-1.0], "text_offset": [0]}
+    generated = {"token_logprobs": [-1.0], "tokens": ["x"]}
     server.behave = lambda path, body, _: ok(completion("x", logprobs=generated))
     with pytest.raises(EngineError, match="no log-probabilities of a given text"):
         list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a", chat=chat)]))
@@ -355,13 +392,23 @@ def test_a_server_that_refuses_echo_is_named(server: Server) -> None:
         list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a")]))
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_server_that_only_chats_is_named_at_once(server: Server, status: int) -> None:
+    server.behave = lambda path, body, _: (status, {}, b"no such path")
+    with pytest.raises(NoLikelihoodError, match="no log-probabilities of a given text"):
+        list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a")]))
+    assert len(server.bodies) == 1
+
+
 def test_a_score_that_fails_is_a_value(server: Server) -> None:
     server.behave = lambda path, body, _: (400, {}, b"too long")
     asked = [
         ScoreRequest(id="s", prompt="q", answer="a"),
         ScoreRequest(id="e", prompt="q", answer=""),
     ]
-    found = {score.id: score.error for score in engine(server).score(asked)}
+    scores = list(engine(server).score(asked))
+    assert all(score.refused for score in scores)
+    found = {score.id: score.error for score in scores}
     assert "too long" in str(found["s"])
     assert found["e"] == "the answer is empty"
 
@@ -380,7 +427,10 @@ def test_a_teacher_without_likelihoods_is_found_before_work_starts(
         one.check()
     assert {body["max_tokens"] for body in server.bodies} == {1}
     server.behave = lambda path, body, _: (404, {}, b"no such path")
-    with pytest.raises(EngineError, match="model-a cannot score a given text: HTTP 404: no such"):
+    with pytest.raises(EngineError, match="no log-probabilities of a given text"):
+        one.check()
+    server.behave = lambda path, body, _: (400, {}, b"too long")
+    with pytest.raises(EngineError, match="model-a cannot score a given text: HTTP 400: too long"):
         one.check()
 
 

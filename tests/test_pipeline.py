@@ -1,6 +1,7 @@
 """The pipeline: what is up to date, what a change puts out of date, and going on after a kill."""
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,12 +15,13 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 
+from adhere import pipeline
 from adhere.bench import Bench
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import EngineError, InputError, SettingsError
-from adhere.pipeline import describe, run_stages, standings
+from adhere.pipeline import MOST_FAILED, describe, run_stages, standings
 from adhere.progress import NoProgress
-from adhere.records import Clause, Rewriting
+from adhere.records import Clause, Completion, Request, Rewriting
 from adhere.settings import RunSettings
 from adhere.stages import STAGES
 from adhere.store import Manifest, folder_hashes, read_manifest, read_records
@@ -298,39 +300,101 @@ def test_how_trainings_are_set_is_in_no_data_stages_way(
 
 
 @pytest.fixture
-def failing(tmp_path: Path, run_settings: RunSettings) -> Callable[[str], RunSettings]:
+def failing(tmp_path: Path, run_settings: RunSettings) -> Callable[..., RunSettings]:
     """Settings with a copy of the teacher that fails where an expression is found."""
 
-    def settings(match: str) -> RunSettings:
+    def settings(match: str, reply: str = "error: out of paper") -> RunSettings:
         script = tmp_path / "failing.toml"
-        rule = f"[[rules]]\nmatch = '{match}'\nreply = 'error: out of paper'\n"
+        rule = f"[[rules]]\nmatch = '{match}'\nreply = '{reply}'\n"
         script.write_text(rule + SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
         return run_settings.merge({"models": {"teacher": f"scripted:{script}"}}, "test")
 
     return settings
 
 
-def test_requests_that_failed_are_counted_and_said(
-    tmp_path: Path, failing: Callable[[str], RunSettings]
+MAY = r"\bmay\b[^\n]* comes to:\Z"
+
+
+def test_requests_that_were_refused_are_counted_and_said(
+    tmp_path: Path, failing: Callable[..., RunSettings]
+) -> None:
+    """Asked again they would be refused again, so that they are in no stage's way."""
+    run, log = tmp_path / "run", Log()
+    settings = failing(MAY, "refused: too long")
+    run_stages(run, settings, log, ["ingest", "clauses"])
+    found = requests_of(run, "clauses")
+    assert found["failed"] > MOST_FAILED * found["new"]
+    assert said_of(found, run, "too long") in log.notes
+    run_stages(run, settings, log, ["clauses"], again=True)
+    again = requests_of(run, "clauses")
+    assert again["new"] == again["failed"] == found["failed"]
+    assert said_of(again, run, "too long") in log.notes
+
+
+def said_of(found: dict[str, int], run: Path, last: str) -> str:
+    return (
+        f"{found['failed']} of {found['new']} requests failed (the last: {last}); "
+        f"`adhere clauses {run} --again` asks them anew."
+    )
+
+
+def test_a_few_requests_that_failed_are_counted_and_said(
+    tmp_path: Path, failing: Callable[..., RunSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, log = tmp_path / "run", Log()
-    run_stages(run, failing(r"\bmay\b[^\n]* comes to:\Z"), log, ["ingest", "clauses"])
+    monkeypatch.setattr(pipeline, "MOST_FAILED", 0.5)
+    run_stages(run, failing(MAY), log, ["ingest", "clauses"])
     found = requests_of(run, "clauses")
-    assert 0 < found["failed"] < found["new"]
-    assert (
-        f"{found['failed']} of {found['new']} requests failed (the last: out of paper); "
-        f"`adhere clauses {run} --again` asks them anew."
-    ) in log.notes
+    assert 0 < found["failed"] < 0.5 * found["new"]
+    assert said_of(found, run, "out of paper") in log.notes
 
 
+@pytest.mark.parametrize("reply", ["error: out of paper", "refused: out of paper"])
 def test_a_stage_of_which_every_request_failed_is_not_finished(
-    tmp_path: Path, failing: Callable[[str], RunSettings]
+    tmp_path: Path, failing: Callable[..., RunSettings], reply: str
 ) -> None:
     run = tmp_path / "run"
     said = r"clauses: (\d+) of \1 requests failed \(the last: out of paper\)\. Mend that"
     with pytest.raises(EngineError, match=said):
-        run_stages(run, failing("."), NoProgress(), ["ingest", "clauses"])
+        run_stages(run, failing(".", reply), NoProgress(), ["ingest", "clauses"])
     assert not list(run.glob("clauses*"))
+
+
+@pytest.mark.parametrize("most", [MOST_FAILED, 1.0])
+def test_a_stage_whose_server_died_on_the_way_goes_on_with_the_same_command(
+    tmp_path: Path, run_settings: RunSettings, monkeypatch: pytest.MonkeyPatch, most: float
+) -> None:
+    """It is not finished, whether a server that is away now says so or the share that failed."""
+    run, wanted, answered = tmp_path / "run", ["ingest", "clauses"], list[str]()
+    real = ScriptedEngine._answer
+
+    def answer(self: ScriptedEngine, request: Request) -> Completion:
+        if len(answered) == 9:
+            return Completion(id=request.id, error="connection refused")
+        answered.append(request.id)
+        return real(self, request)
+
+    def check(self: ScriptedEngine) -> None:
+        if most == 1 and answered:
+            raise EngineError("the server cannot be reached; start it.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ScriptedEngine, "_answer", answer)
+        broken.setattr(ScriptedEngine, "check", check)
+        broken.setattr(pipeline, "MOST_FAILED", most)
+        with pytest.raises(EngineError) as error:
+            run_stages(run, run_settings, NoProgress(), wanted)
+    remedy = "the server cannot be reached; start it." if most == 1 else "Mend that."
+    assert re.fullmatch(
+        r"clauses: (\d+) of \d+ requests failed \(the last: connection refused\)\. "
+        rf"{remedy} The same command then goes on; what was answered is kept\.",
+        str(error.value),
+    )
+    assert not list(run.glob("clauses*"))
+    run_stages(run, run_settings, NoProgress(), wanted)
+    found = requests_of(run, "clauses")
+    assert (found["reused"], found["failed"]) == (9, 0)
+    assert found["new"] > 0
 
 
 def test_a_document_without_values_ends_in_a_sentence(

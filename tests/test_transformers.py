@@ -1,15 +1,22 @@
 """The transformers engine on a tiny random model, made here: exact, fast, no download."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adhere.engines import transformers
 from adhere.engines.device import has_bfloat16
 from adhere.engines.rows import RowSampler
-from adhere.engines.transformers import TransformersEngine
+from adhere.engines.transformers import (
+    Checkpoint,
+    TransformersEngine,
+    kept_tokens,
+    token_bytes,
+)
 from adhere.errors import EngineError, InputError
-from adhere.records import Message, Request, Sampling, ScoreRequest
+from adhere.evaluate.reading import fitting
+from adhere.records import Document, Message, Request, Sampling, ScoreRequest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -20,8 +27,12 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    GPT2Config,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
     PreTrainedTokenizerFast,
 )
 
@@ -178,6 +189,7 @@ def test_length_and_token_counts(engine: TransformersEngine) -> None:
 def test_a_prompt_that_does_not_fit_is_a_value(engine: TransformersEngine) -> None:
     found = by_id(engine.complete([request("long", "x" * 256), request("good", "x")]))
     assert "do not fit" in str(found["long"].error)
+    assert found["long"].refused
     assert found["good"].error is None
 
 
@@ -265,6 +277,54 @@ def test_long_prompts_go_in_smaller_batches_and_nothing_else_changes(
     assert max(sizes["_logprobs"]) <= 60 // 22
 
 
+@pytest.mark.parametrize(
+    ("config", "size", "expected"),
+    [
+        # Mistral 7B: 32 layers, 8 heads of 128 numbers for keys and values, in bfloat16.
+        (MistralConfig(), 2, 131_072),
+        (LlamaConfig(num_hidden_layers=30, hidden_size=576, num_attention_heads=9), 4, 138_240),
+        (GPT2Config(), 2, 2 * 12 * 768 * 2),  # says neither
+        (Gemma3Config(), 2, 2 * 26 * 4 * 256 * 2),
+    ],
+)
+def test_what_a_token_takes_is_read_off_the_configuration(
+    config: Any, size: int, expected: int
+) -> None:
+    assert token_bytes(config.get_text_config(), size) == expected
+
+
+def test_as_many_tokens_are_kept_as_fit_the_memory() -> None:
+    assert kept_tokens(393_216, free=8 * 2**30, each=131_072) == 32_768
+    assert kept_tokens(393_216, free=120 * 2**30, each=131_072) == 393_216
+    assert kept_tokens(393_216, free=0, each=131_072) == 1
+
+
+def test_a_gpus_memory_bounds_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token takes 2 layers x 2 x 2 heads x 8 numbers, of 2 or 4 bytes."""
+    checkpoint = Checkpoint(folder, {})
+    assert checkpoint.kept_tokens == transformers.KEPT_TOKENS["cpu"]
+    monkeypatch.setattr(checkpoint, "device", "cuda")
+    monkeypatch.setattr(checkpoint, "_free", 2 * 64 * 100 * checkpoint._model.dtype.itemsize)
+    assert checkpoint.kept_tokens == 100
+
+
+def test_a_prompt_near_the_contexts_end_cuts_no_other_reply_short(
+    engine: TransformersEngine,
+) -> None:
+    """The context is 256 tokens, and every letter is one."""
+    asked = [
+        request("short", "The", max_tokens=12),
+        request("near", "x" * 250, max_tokens=12),
+        request("wide", "x" * 200, max_tokens=13),
+        request("long", "The", max_tokens=60),
+    ]
+    found = by_id(engine.complete(asked))
+    alone = by_id(completion for one in asked for completion in engine.complete([one]))
+    lengths = {name: one.completion_tokens for name, one in found.items()}
+    assert lengths == {"short": 12, "near": 6, "wide": 13, "long": 60}
+    assert found == alone
+
+
 def test_what_cannot_be_scored_is_a_value(engine: TransformersEngine) -> None:
     asked = [
         ScoreRequest(id="empty", prompt="q", answer=""),
@@ -274,6 +334,8 @@ def test_what_cannot_be_scored_is_a_value(engine: TransformersEngine) -> None:
     found = by_id(engine.score(asked))
     assert found["empty"].error is not None
     assert "do not fit" in str(found["long"].error)
+    assert found["empty"].refused
+    assert found["long"].refused
     assert (found["bare"].error, found["bare"].tokens) == (None, 2)
 
 
@@ -335,6 +397,36 @@ def test_a_broken_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(EngineError, match="cannot load it"):
         list(TransformersEngine(str(tmp_path)).complete([request("1", "x")]))
+
+
+def test_a_model_of_text_and_pictures_is_read_by_its_text_part(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gemma 3 keeps the context's length a level deeper."""
+    monkeypatch.setattr(transformers, "_dtype", lambda device: torch.float32)
+    text = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "max_position_embeddings": 128,
+    }
+    sight = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    sight |= {"num_attention_heads": 1, "image_size": 28, "patch_size": 14}
+    config = Gemma3Config(text_config=text, vision_config=sight)
+    Gemma3ForConditionalGeneration(config).save_pretrained(tmp_path)
+    PreTrainedTokenizerFast.from_pretrained(folder).save_pretrained(tmp_path)
+    engine = TransformersEngine(str(tmp_path))
+    found = by_id(engine.complete([request("long", "x" * 128), request("good", "x", max_tokens=2)]))
+    assert "do not fit the context of 128" in str(found["long"].error)
+    assert found["good"].completion_tokens == 2
+    (score,) = engine.score([ScoreRequest(id="1", prompt="a", answer="b")])
+    assert score.error is None
+    document = Document(id="d", name="d.md", format="markdown", sha256="", text="Be kind.")
+    assert fitting([document], [], 8, tmp_path).context == 128
 
 
 @pytest.mark.parametrize("method", ["generate", "forward", "to"])

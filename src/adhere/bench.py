@@ -53,7 +53,8 @@ class Bench:
         likely a given text is. Unless `training`, nothing of how the trainings are set.
         """
         if asking:
-            self._check_engines()
+            read_extras(self.settings.evaluate)
+            self.check_engines()
             if scoring:
                 self.check_likelihoods()
             checkpoint_folder(self.settings.models.embedder, self.progress)
@@ -63,8 +64,8 @@ class Bench:
         else:
             check_libraries()
 
-    def _check_engines(self) -> None:
-        read_extras(self.settings.evaluate)
+    def check_engines(self) -> None:
+        """Raise EngineError where a model that the run asks is out of reach."""
         others = [self.engine_at(address) for address in self.settings.evaluate.systems.values()]
         for engine in dict.fromkeys((self.engine, *self.judges, *others)):
             engine.check()

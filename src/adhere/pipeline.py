@@ -41,6 +41,8 @@ from adhere.store import (
 )
 
 State = Literal["up to date", "out of date", "unfinished", "not yet", "off"]
+MOST_FAILED = 0.05
+"""Share of a stage's requests that may fail, and the stage be finished; each is said."""
 _PACKAGES = (
     "adhere",
     "openvino-genai",
@@ -176,15 +178,35 @@ def _outcome(bench: Bench, name: str, folder: Path, before: CacheStats) -> Outco
 
 
 def _say_failures(bench: Bench, name: str, before: CacheStats) -> None:
-    """Raises EngineError where every request since `before` failed."""
+    """Raises EngineError where so much failed since `before` that the stage is not finished.
+
+    A refusal lies in the request and would come again, so it only counts where nothing was
+    answered. Of the others MOST_FAILED may fail, unless a model is out of reach now. The share
+    is that of all requests of the stage: those known by now were asked by the same command.
+    """
     now = bench.asked
     failed, new = now.errors - before.errors, now.misses - before.misses
     if not failed:
         return
     said = f"{failed:,} of {new:,} requests failed (the last: {now.last_error})"
-    if failed == new and now.hits == before.hits:
-        raise EngineError(f"{name}: {said}. Mend that, and the same command asks them again.")
+    asked = new + now.hits - before.hits
+    passing = failed - (now.refused - before.refused)
+    away = _out_of_reach(bench) if passing else ""
+    if away or failed == asked or passing > MOST_FAILED * asked:
+        remedy = away or "Mend that."
+        raise EngineError(
+            f"{name}: {said}. {remedy} The same command then goes on; what was answered is kept."
+        )
     bench.progress.note(f"{said}; `adhere {name} {bench.run} --again` asks them anew.")
+
+
+def _out_of_reach(bench: Bench) -> str:
+    """What is wrong with a model that cannot be asked now; empty where all can."""
+    try:
+        bench.check_engines()
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def _requests(bench: Bench, before: CacheStats) -> dict[str, int]:

@@ -306,6 +306,8 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str | None = None
+    refused: bool = False
+    """The failure lies in the request, which would fail again: it is too long, for instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +335,8 @@ class Score:
     logprob: float = 0.0
     tokens: int = 0
     error: str | None = None
+    refused: bool = False
+    """As a completion's."""
 
     @property
     def mean(self) -> float:

@@ -12,9 +12,9 @@ class Engine(Protocol):
     """Answers requests. Replies come in any order and are joined by id.
 
     Batching, concurrency, retries and back-pressure live inside the engine. A
-    request that fails comes back with `error` set; only what makes all work
-    impossible (no model, no server) raises EngineError, and does so before work
-    starts, from `check`.
+    request that fails comes back with `error` set, and `refused` where the failure
+    lies in the request; only what makes all work impossible (no model, no server)
+    raises EngineError, and does so before work starts, from `check`.
     """
 
     @property

@@ -39,6 +39,8 @@ class CacheStats:
     hits: int = 0
     misses: int = 0
     errors: int = 0
+    refused: int = 0
+    """Of the errors, those that lie in the request."""
     last_error: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -53,6 +55,7 @@ class CacheStats:
         self.hits += known
         self.misses += not known
         self.errors += answer.error is not None
+        self.refused += answer.refused
         self.last_error = answer.error or self.last_error
         if isinstance(answer, Score):
             self.scored_tokens += answer.tokens
@@ -165,17 +168,26 @@ class _Answers:
         self._database: sqlite3.Connection | None = self._opened()
 
     def get(self, key: str) -> str | None:
-        row = self._connection().execute("SELECT answer FROM answers WHERE key = ?", (key,))
-        found = row.fetchone()
-        return found[0] if found else None
+        found = self._rows("SELECT answer FROM answers WHERE key = ?", key)
+        return found[0][0] if found else None
 
     def put(self, key: str, answer: str) -> None:
-        self._connection().execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, answer))
+        self._rows("INSERT OR REPLACE INTO answers VALUES (?, ?)", key, answer)
 
     def close(self) -> None:
         if self._database is not None:
             self._database.close()
         self._database = None
+
+    def _rows(self, statement: str, *values: str) -> list[Any]:
+        """Raises InputError where the disk is full, or another program holds the file."""
+        try:
+            return self._connection().execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{self._path}: the cache cannot be used: {error}. Is there room on the disk, and "
+                "does no other program hold the file? The same command goes on."
+            ) from error
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:

@@ -38,6 +38,8 @@ LONGEST_WAIT = 60.0
 
 _CHECK_TIMEOUT = 5.0
 _PASSING = frozenset({408, 409, 425, 429})
+_FAULTY = frozenset({400, 413, 422})
+_NO_SUCH_WAY = frozenset({404, 405, 501})
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 Q = TypeVar("Q")
@@ -49,8 +51,8 @@ class _Message(BaseModel):
 
 
 class _LogProbs(BaseModel):
-    token_logprobs: list[float | None]
-    text_offset: list[int]
+    tokens: list[str] = []
+    token_logprobs: list[float | None] = []
 
 
 class _Choice(BaseModel):
@@ -88,7 +90,11 @@ class _Models(BaseModel):
 
 
 class _RefusedError(Exception):
-    """The server refuses this request, and would again."""
+    """The server refuses this request, and would again; `status` is its HTTP status, if any."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _PassingError(_RefusedError):
@@ -149,10 +155,11 @@ class HttpEngine:
     def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
         """Needs a server that gives the log-probabilities of a given text, such as vLLM.
 
-        Plain text goes to /completions with `echo`: a token counts as the answer's
-        when its last character is. A chat goes to /chat/completions with vLLM's
-        `continue_final_message` and `prompt_logprobs`. Raises NoLikelihoodError where the
-        server does not give them (llama.cpp, Ollama and most clouds do not).
+        Plain text goes to /completions with `echo`: a token counts as the answer's when its
+        last character is. A chat goes to /chat/completions with vLLM's `continue_final_message`
+        and `prompt_logprobs`. Raises NoLikelihoodError where the server does not give them
+        (llama.cpp, Ollama and most clouds do not, and some only chat), or where the tokens of
+        the echo do not spell the answer.
         """
         if not self.model:
             self.check()
@@ -211,10 +218,11 @@ class HttpEngine:
                 reply = await wire.post("/chat/completions", {**body, "messages": messages})
                 text = reply.choice.message.content
         except _RefusedError as failure:
-            return Completion(id=request.id, error=str(failure))
+            return Completion(id=request.id, error=str(failure), refused=_lies_in_it(failure))
         if text is None:
             reason = reply.choice.finish_reason
-            return Completion(id=request.id, error=f"the reply has no text (it ended by {reason})")
+            problem = f"the reply has no text (it ended by {reason})"
+            return Completion(id=request.id, error=problem, refused=True)
         text, stopped = cut_at_stop(text, sampling.stop)
         return Completion(
             id=request.id,
@@ -226,14 +234,14 @@ class HttpEngine:
 
     async def _score(self, wire: "_Wire", request: ScoreRequest) -> Score:
         if not request.answer:
-            return Score(id=request.id, error="the answer is empty")
+            return Score(id=request.id, error="the answer is empty", refused=True)
         likelihood = self._chat_likelihood if request.chat else self._text_likelihood
         try:
             values = await likelihood(wire, request)
         except _RefusedError as failure:
-            if "echo" in str(failure) or "logprobs" in str(failure):
+            if _no_likelihoods_there(failure):
                 raise self._no_likelihoods() from failure
-            return Score(id=request.id, error=str(failure))
+            return Score(id=request.id, error=str(failure), refused=_lies_in_it(failure))
         return Score(id=request.id, logprob=sum(values), tokens=len(values))
 
     async def _text_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
@@ -244,11 +252,10 @@ class HttpEngine:
         count = reply.usage.prompt_tokens
         if given is None or not 1 < count <= len(given.token_logprobs):
             raise self._no_likelihoods()
-        # Offsets may count a BOS that the text does not have, so measure from the prompt's end.
-        ends = [*given.text_offset, len(text)][1 : count + 1]
-        begin = ends[-1] - len(request.answer)
-        pairs = zip(given.token_logprobs[:count], ends, strict=True)
-        return [value for value, end in pairs if value is not None and end > begin]
+        begin = _first_token(given.tokens[:count], text, request.answer)
+        if begin is None:
+            raise self._misspelled()
+        return [value for value in given.token_logprobs[begin:count] if value is not None]
 
     async def _chat_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
         user = {"role": "user", "content": request.prefix + request.prompt}
@@ -266,6 +273,13 @@ class HttpEngine:
             raise self._no_likelihoods()
         # The first entry of a place is the token that stands there, others are the likeliest.
         return [next(iter(place.values())).logprob for place in given[begin:] if place]
+
+    def _misspelled(self) -> NoLikelihoodError:
+        return NoLikelihoodError(
+            f"{self.base} spells a text's tokens otherwise than the text, as some versions of vLLM "
+            "do, so that an answer's cannot be told from the prompt's; serve the model with a "
+            "newer vLLM, or use openvino:NAME or transformers:NAME for scoring."
+        )
 
     def _no_likelihoods(self) -> NoLikelihoodError:
         return NoLikelihoodError(
@@ -314,10 +328,11 @@ class _Wire:
                 response = await self.client.post(path, json=body)
         except httpx.TransportError as error:
             raise _PassingError(f"{type(error).__name__} {error}".strip()) from error
-        if response.status_code in _PASSING or response.status_code >= 500:
+        status = response.status_code
+        if status in _PASSING or (status >= 500 and status not in _NO_SUCH_WAY):
             raise _PassingError(_refusal(response), _retry_after(response))
         if not response.is_success:
-            raise _RefusedError(_refusal(response))
+            raise _RefusedError(_refusal(response), status)
         try:
             return _Reply.model_validate_json(response.content)
         except ValidationError as error:
@@ -378,6 +393,32 @@ def _retry_after(response: httpx.Response) -> float | None:
 def _headers() -> dict[str, str]:
     key = os.environ.get(KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _first_token(tokens: Sequence[str], text: str, answer: str) -> int | None:
+    """The place of the first token of `answer`, with which `text` ends.
+
+    Measured from the end, since the tokens may begin with a BOS that the text does not have.
+    None where they do not spell the text's end: decoded one by one, some lose their space.
+    """
+    begin, spelled = len(tokens), ""
+    while begin and len(spelled) < len(answer):
+        begin -= 1
+        spelled = tokens[begin] + spelled
+    while begin and not tokens[begin - 1]:  # a character of several tokens stands in the last
+        begin -= 1
+    return begin if len(spelled) >= len(answer) and text.endswith(spelled) else None
+
+
+def _lies_in_it(failure: _RefusedError) -> bool:
+    """Whether it is this request that the server refuses: too long, or not of its template."""
+    return failure.status in _FAULTY
+
+
+def _no_likelihoods_there(failure: _RefusedError) -> bool:
+    """Whether the server has no such path, or refuses what likelihoods are asked by."""
+    said = str(failure)
+    return failure.status in _NO_SUCH_WAY or "echo" in said or "logprobs" in said
 
 
 def _refusal(response: httpx.Response) -> str:

@@ -98,7 +98,7 @@ def _group(requests: Sequence[ScoreRequest], head: Tokens, after: str, codec: Co
         context = last + codec.encode(request.prompt + after, False)
         row = Row(request.id, context or [codec.start], codec.encode(request.answer, False))
         if problem := _problem(row, len(shared), codec.context):
-            refused.append(Score(id=request.id, error=problem))
+            refused.append(Score(id=request.id, error=problem, refused=True))
         else:
             rows.append(row)
     if len(rows) == 1:

@@ -282,4 +282,4 @@ def _completion(model: LocalModel, job: _Job) -> Completion:
 
 
 def _failure(request: Request, problem: str) -> Completion:
-    return Completion(id=request.id, error=f"the prompt was not answered: {problem}")
+    return Completion(id=request.id, error=f"the prompt was not answered: {problem}", refused=True)

@@ -24,6 +24,8 @@ from adhere.store import content_key
 
 ERROR = "error:"
 """A reply that begins with this is a failure; the rest is its message."""
+REFUSED = "refused:"
+"""A reply that begins with this is a failure that lies in the request."""
 
 _TOKEN = re.compile(r"\s*\S+|\s+")
 _WORD = re.compile(r"\w+")
@@ -66,11 +68,12 @@ class ScriptedEngine:
 
     `rules` are (regular expression, reply or replies). In a reply, `\1` and
     `\g<name>` stand for the groups of the match; of several replies, prompt and
-    seed choose one; a reply `error: MESSAGE` fails. `scores` are (regular
-    expression, mean log-likelihood in nats a token), searched for in prefix, prompt
-    and answer together; where none is found, `overlap` is the likelihood. In
-    expressions `^` and `$` match at lines, and `.` matches a line's end too. `delay`
-    is in seconds a request. Raises InputError for a rule that cannot be.
+    seed choose one; a reply `error: MESSAGE` fails, and `refused: MESSAGE` fails for
+    what it asks. `scores` are (regular expression, mean log-likelihood in nats a
+    token), searched for in prefix, prompt and answer together; where none is found,
+    `overlap` is the likelihood. In expressions `^` and `$` match at lines, and `.`
+    matches a line's end too. `delay` is in seconds a request. Raises InputError for
+    a rule that cannot be.
     """
 
     def __init__(
@@ -129,15 +132,14 @@ class ScriptedEngine:
             if match := rule.match.search(prompt):
                 chosen = Random(f"{request.sampling.seed}:{prompt}").choice(rule.reply)
                 return _completion(request, prompt, _expand(match, chosen))
-        return Completion(
-            id=request.id, error=f"no rule of the script matches the prompt {prompt[-60:]!r}"
-        )
+        problem = f"no rule of the script matches the prompt {prompt[-60:]!r}"
+        return Completion(id=request.id, error=problem, refused=True)
 
     def _likelihood(self, request: ScoreRequest) -> Score:
         before = request.prefix + request.prompt
         words = _WORD.findall(request.answer.lower())
         if not words:
-            return Score(id=request.id, error="the answer is empty")
+            return Score(id=request.id, error="the answer is empty", refused=True)
         for mark in self._script.scores:
             if mark.match.search(before + request.answer):
                 return Score(id=request.id, logprob=mark.mean * len(words), tokens=len(words))
@@ -162,8 +164,10 @@ def prompt_text(request: Request) -> str:
 
 
 def _completion(request: Request, prompt: str, reply: str) -> Completion:
-    if reply.startswith(ERROR):
-        return Completion(id=request.id, error=reply.removeprefix(ERROR).strip() or "scripted")
+    for sign in (ERROR, REFUSED):
+        if reply.startswith(sign):
+            problem = reply.removeprefix(sign).strip() or "scripted"
+            return Completion(id=request.id, error=problem, refused=sign == REFUSED)
     text, _ = cut_at_stop(reply, request.sampling.stop)
     tokens = _TOKEN.findall(text)
     kept = tokens[: request.sampling.max_tokens]

@@ -34,10 +34,12 @@ BATCH = 48
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
 """Tokens of a batch when scoring, padding included."""
 KEPT_TOKENS = {"cpu": 49_152, "cuda": 393_216}
-"""Tokens whose keys and values are held at once: a full batch of prompts of about 1,000 tokens.
+"""Most tokens whose keys and values are held at once: a full batch of prompts of about 1,000.
 
-For SmolLM2-135M that is 1.1 GB; longer prompts go in smaller batches.
+For SmolLM2-135M the CPU's are 1.1 GB; longer prompts go in smaller batches.
 """
+KEPT_SHARE = 0.5
+"""Of the GPU's memory that the weights leave free; the rest is for what is computed of them."""
 
 _WORDS = "THE USER'S WORDS"
 
@@ -88,10 +90,10 @@ class TransformersEngine:
                 if len(tokens) < checkpoint.context:
                     prompts.append((request, tokens))
                 else:
-                    problem = f"{len(tokens)} tokens do not fit the context"
-                    yield Completion(id=request.id, error=f"{problem} of {checkpoint.context}")
+                    problem = f"{len(tokens)} tokens do not fit the context of {checkpoint.context}"
+                    yield Completion(id=request.id, error=problem, refused=True)
             prompts.sort(key=lambda pair: (pair[0].sampling.max_tokens, len(pair[1])))
-            for batch in _batches(prompts, KEPT_TOKENS[checkpoint.device]):
+            for batch in _batches(prompts, checkpoint.kept_tokens, checkpoint.context):
                 yield from checkpoint.generate(batch)
 
     def score(self, requests: Iterable[ScoreRequest]) -> Iterator[Score]:
@@ -148,7 +150,18 @@ class Checkpoint:
         self._model: Any = model.to(self.device).eval()
         self._ends = end_tokens(model, self.tokenizer)
         self._adapters = frozenset(adapters)
-        self.context: int = model.config.max_position_embeddings
+        self._text: Any = model.config.get_text_config()
+        self.context: int = self._text.max_position_embeddings
+        # Measured once: what torch has freed and keeps for itself does not count as free.
+        self._free = torch.cuda.mem_get_info()[0] if self.device == "cuda" else None
+
+    @property
+    def kept_tokens(self) -> int:
+        """Tokens whose keys and values it holds at once."""
+        most = KEPT_TOKENS[self.device]
+        if self._free is None:
+            return most
+        return kept_tokens(most, self._free, token_bytes(self._text, self._model.dtype.itemsize))
 
     @contextmanager
     def under(self, adapter: str | None) -> Generator[None]:
@@ -236,7 +249,7 @@ class Checkpoint:
         if not group.rows:
             return
         cache = self._computed(group.shared) if group.shared else None
-        most = max(1, KEPT_TOKENS[self.device] // (len(group.shared) + 1))
+        most = max(1, self.kept_tokens // (len(group.shared) + 1))
         tokens = min(BATCH_TOKENS[self.device], most * min(map(len, group.rows)))
         for batch in batches(group.rows, tokens):
             logprobs = self._logprobs(batch, len(group.shared), cache)
@@ -295,20 +308,46 @@ class Checkpoint:
 
 
 def _batches(
-    prompts: Sequence[tuple[Request, Tokens]], tokens: int
+    prompts: Sequence[tuple[Request, Tokens]], tokens: int, context: int
 ) -> Iterator[list[tuple[Request, Tokens]]]:
-    """At most BATCH prompts, and with their replies at most `tokens` (or one prompt)."""
+    """At most BATCH prompts, and with their replies at most `tokens` (or one prompt).
+
+    All that stand together have room in the context for the longest reply of any; a prompt
+    that has not stands alone, since its neighbours' replies would be cut short with its own.
+    """
     batch: list[tuple[Request, Tokens]] = []
-    width = 0
-    for request, prompt in prompts:
-        wider = max(width, len(prompt) + request.sampling.max_tokens)
-        if batch and (len(batch) == BATCH or (len(batch) + 1) * wider > tokens):
+    for one in prompts:
+        width = _width([*batch, one])
+        full = len(batch) == BATCH or (len(batch) + 1) * width > tokens
+        if batch and (full or width > context):
             yield batch
-            batch, wider = [], len(prompt) + request.sampling.max_tokens
-        batch.append((request, prompt))
-        width = wider
+            batch = []
+        batch.append(one)
     if batch:
         yield batch
+
+
+def _width(batch: Sequence[tuple[Request, Tokens]]) -> int:
+    """Tokens of each row, padding included, when all have their longest replies."""
+    prompt = max(len(tokens) for _, tokens in batch)
+    return prompt + max(request.sampling.max_tokens for request, _ in batch)
+
+
+def kept_tokens(most: int, free: int, each: int) -> int:
+    """How many tokens of `each` bytes fit KEPT_SHARE of `free` bytes: 1 to `most`."""
+    return max(1, min(most, int(KEPT_SHARE * free) // each))
+
+
+def token_bytes(text: Any, size: int) -> int:
+    """Bytes of one token's keys and values, `size` a number.
+
+    `text` is the configuration of a model's text part. Where it does not say how many heads
+    keys and values have, or how wide they are, they are as the attention's.
+    """
+    heads: int = text.num_attention_heads
+    kept: int = getattr(text, "num_key_value_heads", None) or heads
+    width: int = getattr(text, "head_dim", None) or text.hidden_size // heads
+    return 2 * text.num_hidden_layers * kept * width * size
 
 
 def require_packages(adapter: bool) -> None:

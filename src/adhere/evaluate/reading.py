@@ -73,7 +73,8 @@ def fitting(
     from transformers import AutoConfig, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
-    context: int = AutoConfig.from_pretrained(checkpoint).max_position_embeddings
+    config: Any = AutoConfig.from_pretrained(checkpoint)
+    context: int = config.get_text_config().max_position_embeddings
     texts = (
         probe.question + answer
         for probe in probes
