@@ -345,6 +345,9 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_not(run: Path, no_gg
     assert (said.code, (out / "mine.txt").read_text()) == (2, "keep")
     assert "holds something else" in said.err
     (out / "parity.json").write_text("[]")
+    (out / ".git").mkdir()
+    assert "holds something else" in adhere("export", str(run), "-q").err
+    (out / ".git").rmdir()
     assert adhere("export", str(run), "-q").code == 0
     assert not (out / "mine.txt").exists()
     assert (out / "model.safetensors").exists()

@@ -203,6 +203,12 @@ def _describe(folder: Path, card: Card) -> None:
     (folder / MARK).write_text(text + "\n", encoding="utf-8")
 
 
+def _is_export(folder: Path) -> bool:
+    """An export has no folders in it and hides nothing; a clone of it to publish has `.git`."""
+    own = all(path.is_file() and not path.name.startswith(".") for path in folder.iterdir())
+    return own and (folder / MARK).exists()
+
+
 def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
     """The run's summary; raises what can be said before anything is loaded."""
     run = bench.run
@@ -211,7 +217,7 @@ def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
     summary = require_evaluated(run)  # the card's numbers are to be this model's
     if system not in summary["systems"] or system not in bench.finished:
         raise InputError(f"{run}: '{system}' is not evaluated yet; `adhere run {run}` first.")
-    refuse_strangers(out, lambda folder: (folder / MARK).exists())
+    refuse_strangers(out, _is_export)
     needed = ("torch", "transformers", "peft", "gguf", "openvino_genai")
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
