@@ -284,6 +284,17 @@ def test_a_run_file_given_again_is_laid_over_what_the_run_was_told_since(tmp_pat
     assert (found.sft.epochs, found.sft.seed) == (7, 5)
 
 
+def test_a_run_file_that_stays_as_it_is_keeps_its_comments(tmp_path: Path) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    text = '# why\ndocuments = ["code.md"]\n'
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/run.toml").write_text(text)
+    assert adhere("ingest", "mine").code == 0
+    assert (tmp_path / "mine/run.toml").read_text() == text
+    assert adhere("ingest", "mine", "--ingest.passage-chars=500").code == 0
+    assert (tmp_path / "mine/run.toml").read_text() != text
+
+
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
 def test_a_command_that_is_refused_the_folder_leaves_its_settings_alone(
     finished: Path, command: str

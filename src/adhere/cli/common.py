@@ -74,11 +74,13 @@ def saved(run: Path) -> RunSettings:
 
 
 def keep(run: Path, settings: RunSettings) -> None:
-    """Write the run's settings, unless another adhere works in its folder."""
+    """Write the run's settings where they are others, unless another adhere works there."""
     from adhere.store import alone_in
 
-    with alone_in(run):
-        from_first(lambda: settings.write(run / RUN_FILE))
+    path = run / RUN_FILE
+    if from_first(lambda: not path.exists() or RunSettings.read(path) != settings):
+        with alone_in(run):
+            from_first(lambda: settings.write(path))
 
 
 def merged(saved: RunSettings, flags: Choices | None) -> RunSettings:
