@@ -81,7 +81,7 @@ def ladder() -> list[System]:
     ]
 
 
-def run(reply=judged, systems=None, teacher=None, judges=(), **changes) -> Evaluation:
+def run(reply=judged, systems=None, teacher=None, judges=(), chosen=None, **changes) -> Evaluation:
     given = {
         "probes": PROBES,
         "exam": PROBES,
@@ -97,7 +97,7 @@ def run(reply=judged, systems=None, teacher=None, judges=(), **changes) -> Evalu
         judges=judges,
         embed=embed,
         prompts=Prompts(),
-        settings=settings(),
+        settings=chosen or settings(),
         progress=NoProgress(),
     )
 
@@ -466,3 +466,15 @@ def test_evidence_without_a_contrast_or_a_probe():
         "(over 1 probe, none with a side to take)."
     )
     assert clause_evidence([], [], "base", "dpo") == "No held-out probe of this clause was scored."
+
+
+def test_without_judges_the_teacher_is_asked_nothing_and_the_rest_is_measured() -> None:
+    teacher = FakeEngine("teacher", judged)
+    found = run(teacher=teacher, chosen=settings(judged=False)).summary()
+    assert not teacher.asked
+    assert not teacher.scored
+    assert (found["judges"], found["win_rates"], found["agreement"]) == ([], [], [])
+    for metrics in found["systems"].values():
+        assert {"reference_nll", "rouge_l", "length"} <= set(metrics)
+        assert "grounding_gain" not in metrics
+    assert [row["id"] for row in found["clauses"]] == [clause.id for clause in CLAUSES]

@@ -9,6 +9,7 @@ from adhere.evaluate.likelihood import reference_likelihoods
 from adhere.evaluate.metrics import (
     answer_values,
     embedding_similarity,
+    grounding_values,
     likelihood_values,
     rouge_l,
 )
@@ -184,17 +185,16 @@ def test_answers_are_measured_and_failures_are_written_down():
         Answer(system="sft", probe="p1", text=""),
         Answer(system="dpo", probe="p1", text="unscorable"),
     ]
-    rows, dropped = answer_values(
+    rows = answer_values(answers, {"p1": one}, letters)
+    assert rows[0]["rouge_l"] == 1.0
+    assert rows[0]["length"] == 2
+    assert rows[1] == {"rouge_l": 0, "embedding_similarity": 0, "length": 0}
+    gains, dropped = grounding_values(
         answers,
         {"p1": one},
         {"c1": "Return all gifts."},
-        letters,
         Grounding(FakeEngine("teacher"), NoProgress()),
     )
-    assert rows[0]["rouge_l"] == 1.0
-    assert rows[0]["grounding_gain"] == 2.5
-    assert rows[0]["length"] == 2
-    assert rows[1] == {"rouge_l": 0, "embedding_similarity": 0, "grounding_gain": 0, "length": 0}
-    assert "grounding_gain" not in rows[2]
+    assert gains == [{"grounding_gain": 2.5}, {"grounding_gain": 0}, {}]
     assert [(drop.record_id, drop.reason) for drop in dropped] == [("p1", "no score")]
     assert "dpo" in dropped[0].detail

@@ -136,6 +136,8 @@ def _official(bench: Bench, compared: Ladder, extras: Extras) -> Official:
     systems = [system for system in compared.systems if not system.probes_only]
     official = Official(situations, systems, bench.settings.evaluate, dropped=leaked)
     official.score(bench.progress)
+    if not bench.settings.evaluate.judged:
+        return official
     panel = Panel(
         teacher=bench.engine,
         grounding=Grounding(bench.engine, bench.progress),

@@ -107,7 +107,8 @@ def _asked_for_rows(settings: RunSettings, clauses: int) -> dict[str, int]:
 def _asked_of_systems(settings: RunSettings, probes: int) -> int:
     """Requests of an evaluation."""
     systems = _SYSTEMS[settings.evaluate.ladder] + len(settings.evaluate.systems)
-    return 2 * systems * probes + 4 * settings.evaluate.exam_pairs
+    answers = systems * probes
+    return 2 * answers + 4 * settings.evaluate.exam_pairs if settings.evaluate.judged else answers
 
 
 def _trained_on(

@@ -236,6 +236,9 @@ class EvaluateSettings(_Settings):
     """A folder of lm-evaluation-harness tasks that base and the aligned model are asked too."""
     retrieved: Annotated[int, Field(ge=1)] | None = None
     """Passages that `+rag` systems read; chosen on training questions where it is not given."""
+    judged: bool = True
+    """Have the teacher score the answers' grounding and judges compare them: on a slow machine most
+    of the time that an evaluation takes."""
     judges: tuple[str, ...] = ()
     """Addresses of the engines that judge, one or several; the teacher where none is given."""
     exam_pairs: Annotated[int, Field(ge=10)] = 60

@@ -255,13 +255,16 @@ def needs_models(name: str) -> bool:
     return bool(STAGES[name].prompts) or STAGES[name].resumes
 
 
-_SCORED = frozenset({"generate", "curate", "rewrite", "evaluate"})
+_SCORED = frozenset({"generate", "curate", "rewrite"})
 
 
 def needs_likelihoods(name: str, settings: RunSettings) -> bool:
     """Whether a stage has the teacher say how likely given texts are."""
-    own_words = name == "clauses" and settings.models.style == "chat"
-    return is_on(name, settings) and (name in _SCORED or own_words)
+    if name == "clauses":
+        return settings.models.style == "chat"
+    if name == "evaluate":
+        return settings.evaluate.judged
+    return name in _SCORED and is_on(name, settings)
 
 
 def parents(name: str, settings: RunSettings) -> list[str]:

@@ -16,7 +16,7 @@ from adhere.evaluate.transcript import Transcript
 from adhere.grounding import Grounding
 from adhere.progress import Progress
 from adhere.prompts import Prompts
-from adhere.records import Clause, Passage, Probe
+from adhere.records import Clause, Passage, Probe, Verdict
 from adhere.settings import EvaluateSettings
 
 __all__ = [
@@ -89,15 +89,21 @@ def evaluate(
     said = Transcript()
     for system in in_turn(systems, kept=(teacher, *judges)):
         said.ask(system, probes, material.languages, settings, progress)
-    said.measure(probes, sources, embed, grounding)
-    panel = Panel(
-        teacher=teacher, grounding=grounding, engines=judges, prompts=prompts, progress=progress
-    )
-    generic, drawn = prompts.render("judge_generic").splitlines(), settings.exam_pairs
-    pairs = exam_pairs(material.exam, sources, statements, generic, count=drawn, seed=settings.seed)
+    said.measure(probes, embed)
     names = tuple(system.name for system in systems)
-    compared = comparisons(matches(names), said.answers, probes, sources, statements)
-    exams, verdicts = examined(panel.judges(), pairs, lambda: compared, settings.exam_floor)
+    exams: list[ExamResult] = []
+    verdicts: list[Verdict] = []
+    if settings.judged:
+        said.ground(probes, sources, grounding)
+        panel = Panel(
+            teacher=teacher, grounding=grounding, engines=judges, prompts=prompts, progress=progress
+        )
+        generic, drawn = prompts.render("judge_generic").splitlines(), settings.exam_pairs
+        pairs = exam_pairs(
+            material.exam, sources, statements, generic, count=drawn, seed=settings.seed
+        )
+        compared = comparisons(matches(names), said.answers, probes, sources, statements)
+        exams, verdicts = examined(panel.judges(), pairs, lambda: compared, settings.exam_floor)
     return Evaluation(
         systems=names,
         notes=said.notes,

@@ -129,18 +129,33 @@ def _won(margin: float) -> float:
 
 
 def answer_values(
+    answers: Sequence[Answer], probes: Mapping[str, Probe], embed: Embed
+) -> list[dict[str, float]]:
+    """What is measured of the answers themselves, in their order. `probes`: id -> probe."""
+    texts = [(answer.text, probes[answer.probe].reference) for answer in answers]
+    return [
+        {
+            "rouge_l": rouge,
+            "embedding_similarity": similarity,
+            "length": float(len(words(answer.text))),
+        }
+        for answer, rouge, similarity in zip(
+            answers, rouge_l(texts), embedding_similarity(texts, embed), strict=True
+        )
+    ]
+
+
+def grounding_values(
     answers: Sequence[Answer],
     probes: Mapping[str, Probe],
     sources: Mapping[str, str],
-    embed: Embed,
     grounding: Grounding,
 ) -> tuple[list[dict[str, float]], list[Dropped]]:
-    """What is measured of the answers themselves, in their order.
+    """How far the passage makes each answer likelier to the teacher, in their order.
 
     `probes`: id -> probe. `sources`: clause id -> text of the clause's passage.
     """
     asked = [probes[answer.probe] for answer in answers]
-    texts = [(answer.text, probe.reference) for answer, probe in zip(answers, asked, strict=True)]
     gains = grounding.gains(
         [
             Grounded(sources[probe.clause], probe.question, answer.text)
@@ -150,15 +165,11 @@ def answer_values(
     )
     values: list[dict[str, float]] = []
     dropped: list[Dropped] = []
-    measured = zip(answers, rouge_l(texts), embedding_similarity(texts, embed), gains, strict=True)
-    for answer, rouge, similarity, gain in measured:
-        row = {"rouge_l": rouge, "embedding_similarity": similarity}
+    for answer, gain in zip(answers, gains, strict=True):
+        values.append({} if gain is None else {"grounding_gain": gain})
         if gain is None:
             detail = f"{answer.system}: the teacher could not score the answer"
             dropped.append(
                 Dropped(record_id=answer.probe, stage="evaluate", reason="no score", detail=detail)
             )
-        else:
-            row["grounding_gain"] = gain
-        values.append(row | {"length": float(len(words(answer.text)))})
     return values, dropped

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from adhere.embedding import Embed
 from adhere.errors import NoLikelihoodError
 from adhere.evaluate.likelihood import reference_likelihoods
-from adhere.evaluate.metrics import ProbeScore, answer_values, likelihood_values
+from adhere.evaluate.metrics import ProbeScore, answer_values, grounding_values, likelihood_values
 from adhere.evaluate.systems import System, answers
 from adhere.grounding import Grounding
 from adhere.progress import Progress
@@ -57,18 +57,17 @@ class Transcript:
             self.dropped += unscored
         self.notes[system.name] = " ".join(filter(None, notes))
 
-    def measure(
-        self,
-        probes: Sequence[Probe],
-        sources: Mapping[str, str],
-        embed: Embed,
-        grounding: Grounding,
+    def measure(self, probes: Sequence[Probe], embed: Embed) -> None:
+        """Measure the answers."""
+        self._add_all(answer_values(self.answers, {probe.id: probe for probe in probes}, embed))
+
+    def ground(
+        self, probes: Sequence[Probe], sources: Mapping[str, str], grounding: Grounding
     ) -> None:
-        """Measure the answers; `sources`: clause id -> text of the clause's passage."""
+        """Let the teacher score the answers; `sources`: clause id -> text of its passage."""
         probe_of = {probe.id: probe for probe in probes}
-        measured, unscored = answer_values(self.answers, probe_of, sources, embed, grounding)
-        for answer, values in zip(self.answers, measured, strict=True):
-            self._add(answer.system, answer.probe, values)
+        measured, unscored = grounding_values(self.answers, probe_of, sources, grounding)
+        self._add_all(measured)
         self.dropped += unscored
 
     def scores(self) -> list[ProbeScore]:
@@ -76,6 +75,10 @@ class Transcript:
             ProbeScore(system=system, probe=probe, values=values)
             for (system, probe), values in self.values.items()
         ]
+
+    def _add_all(self, measured: Sequence[Mapping[str, float]]) -> None:
+        for answer, values in zip(self.answers, measured, strict=True):
+            self._add(answer.system, answer.probe, values)
 
     def _add(self, system: str, probe: str, values: Mapping[str, float]) -> None:
         self.values.setdefault((system, probe), {}).update(values)
