@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from adhere.clauses import candidates
+from adhere.candidates import candidates
 from adhere.conflicts import relation_of
 from adhere.duty import act
 from adhere.embedding import Embed, embedder

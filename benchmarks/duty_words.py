@@ -9,7 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from adhere.clauses import NOTHING, Sentence, candidates, read_value
+from adhere.candidates import Sentence, candidates
+from adhere.clauses import NOTHING, read_value
 from adhere.duty import plain_duty
 from adhere.engines import open_engine
 from adhere.ingest import ingest

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adhere.clauses import candidates
+from adhere.candidates import candidates
 from adhere.duty import plain_duty
 from adhere.embedding import embedder
 from adhere.engines import open_engine

@@ -10,7 +10,8 @@ from fakes import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.clauses import candidates, extract_clauses, read_value, reread
+from adhere.candidates import candidates
+from adhere.clauses import extract_clauses, read_value, reread
 from adhere.engines.base import Engine
 from adhere.engines.scripted import ScriptedEngine
 from adhere.progress import NoProgress

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.clauses import candidates
+from adhere.candidates import candidates
 from adhere.errors import InputError
 from adhere.ingest import ingest, split
 from adhere.progress import NoProgress

@@ -15,7 +15,7 @@ SOURCE = Path(errors.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faults", "progress", "text", "twins"),
     ("records", "processes", "files"),
-    ("settings", "store", "hub", "prompts", "duty", "sheets", "licences"),
+    ("candidates", "settings", "store", "hub", "prompts", "duty", "sheets", "licences"),
     ("models", "parts"),
     ("embedding",),
     ("engines",),

@@ -11,10 +11,11 @@ anything, the teacher is asked what the passage shows that it values (docs/decis
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import cast, get_args
 
+from adhere.candidates import Sentence, candidates
 from adhere.duty import plain_duty
 from adhere.parts import Parts, parts, says_why
 from adhere.records import (
@@ -33,7 +34,7 @@ from adhere.records import (
 from adhere.settings import ClausesSettings
 from adhere.support import Claim, leanings
 from adhere.teacher import Teacher
-from adhere.text import MARKER, sentence_spans, text_size
+from adhere.text import text_size
 
 NOTHING = "nothing"
 _NOTHINGS = (NOTHING, "rien", "nada", "没有", "なし", "لا شيء")
@@ -49,16 +50,6 @@ _PHRASES: dict[str, Polarity | None] = {
 }
 _LEAST_STORY = 120
 """A passage shorter than this (as `text_size` counts) shows no value by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A candidate: `document.text[start:end]`, read after the line that introduces it."""
-
-    passage: Passage
-    start: int
-    end: int
-    text: str
 
 
 def extract_clauses(
@@ -132,82 +123,6 @@ def reread(clause: Clause, language: str) -> Clause:
     polarity = plain_duty(clause.statement, language) or clause.polarity
     found = parts(clause.statement, language, polarity)
     return replace(clause, polarity=polarity, **asdict(found))
-
-
-def candidates(passages: Iterable[Passage], language: Mapping[str, str]) -> list[Sentence]:
-    """The sentences of passages, in their order and without headings.
-
-    An item of a list carries the line that introduces it, which is then no sentence of its own;
-    that of a list in a list goes before it, and a list goes on where a passage begins within it.
-    `language`: document id -> ISO 639-1 code.
-    """
-    found: list[Sentence] = []
-    for document, own in groupby(passages, key=lambda passage: passage.document):
-        found += _candidates(own, language[document])
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """How a line stands in a list."""
-
-    indent: int
-    kind: str
-    """What its marker is like; "" of a line that is no item."""
-
-    def holds(self, other: "_Line") -> bool:
-        """Whether the other is an item of the list that this line introduces."""
-        if not other.kind or not self.kind:
-            return bool(other.kind)
-        deeper = other.indent - self.indent
-        return deeper > 0 or (deeper == 0 and other.kind != self.kind)
-
-
-def _kind(text: str) -> str:
-    """Of a line: an item without a marker begins with a small letter."""
-    marker = MARKER.match(text)
-    if marker is None:
-        return "a word" if text[0].islower() else ""
-    sign = marker[0].strip(" ().").lower()
-    if sign[0].isdigit():
-        return "a number"
-    if re.fullmatch(r"[ivx]|[ivxlc]{2,}", sign):
-        return "a Roman number"
-    return "a letter" if sign.isalpha() else sign
-
-
-def _candidates(passages: Iterable[Passage], language: str) -> list[Sentence]:
-    """Of one document."""
-    found: list[Sentence] = []
-    leads: list[tuple[_Line, Sentence]] = []
-    introducing: set[Sentence] = set()
-    line, under = _Line(0, ""), None
-    for passage in passages:
-        headings = {title.strip() for title in passage.titles}
-        if passage.headings != under:
-            leads, under = [], passage.headings
-        for start, end in sentence_spans(passage.text, language):
-            raw = passage.text[start:end]
-            text = re.sub(r"^[-*•]\s+", "", raw)
-            if raw in headings or text in headings:
-                leads = []
-                continue
-            if not re.search(r"\w{2}", text):
-                continue
-            before = passage.text[:start].rpartition("\n")[2]
-            if begins := not before.strip():
-                line = _Line(len(before.expandtabs(4)), _kind(raw))
-                while leads and not leads[-1][0].holds(line):
-                    leads.pop()
-            if begins and leads:
-                lead = leads[-1][1]
-                introducing.add(lead)
-                text = f"{lead.text} {MARKER.sub('', raw, count=1)}"
-            sentence = Sentence(passage, passage.start + start, passage.start + end, text)
-            found.append(sentence)
-            if text.endswith((":", "：")):
-                leads.append((line, sentence))
-    return [sentence for sentence in found if sentence not in introducing]
 
 
 def read_value(reply: str) -> tuple[Polarity | None, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from adhere.clauses import candidates
+from adhere.candidates import candidates
 from adhere.ingest import ingest
 from adhere.progress import NoProgress
 from adhere.records import Clause, Document, record_id

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from adhere.clauses import candidates
+from adhere.candidates import candidates
 from adhere.engines.device import cpu_has_bfloat16
 from adhere.ingest import ingest
 from adhere.models import checkpoint_here, is_here

@@ -16,7 +16,7 @@ from adhere.evaluate.transcript import Transcript
 from adhere.grounding import Grounding
 from adhere.progress import Progress
 from adhere.prompts import Prompts
-from adhere.records import Clause, Passage, Probe, Verdict
+from adhere.records import Answer, Clause, Passage, Probe, Verdict
 from adhere.settings import EvaluateSettings
 
 __all__ = [
@@ -84,8 +84,7 @@ def evaluate(
         raise InputError(
             "There are no held-out probes to evaluate on; raise generate.probes or loosen curate."
         )
-    sources, statements = material.sources(), material.statements()
-    grounding = Grounding(teacher, progress)
+    sources = material.sources()
     said = Transcript()
     for system in in_turn(systems, kept=(teacher, *judges)):
         said.ask(system, probes, material.languages, settings, progress)
@@ -94,16 +93,15 @@ def evaluate(
     exams: list[ExamResult] = []
     verdicts: list[Verdict] = []
     if settings.judged:
-        said.ground(probes, sources, grounding)
         panel = Panel(
-            teacher=teacher, grounding=grounding, engines=judges, prompts=prompts, progress=progress
+            teacher=teacher,
+            grounding=Grounding(teacher, progress),
+            engines=judges,
+            prompts=prompts,
+            progress=progress,
         )
-        generic, drawn = prompts.render("judge_generic").splitlines(), settings.exam_pairs
-        pairs = exam_pairs(
-            material.exam, sources, statements, generic, count=drawn, seed=settings.seed
-        )
-        compared = comparisons(matches(names), said.answers, probes, sources, statements)
-        exams, verdicts = examined(panel.judges(), pairs, lambda: compared, settings.exam_floor)
+        said.ground(probes, sources, panel.grounding)
+        exams, verdicts = _judged(material, names, said.answers, panel, settings)
     return Evaluation(
         systems=names,
         notes=said.notes,
@@ -118,3 +116,18 @@ def evaluate(
         judges=exams,
         dropped=said.dropped,
     )
+
+
+def _judged(
+    material: Material,
+    names: Sequence[str],
+    answers: Sequence[Answer],
+    panel: Panel,
+    settings: EvaluateSettings,
+) -> tuple[list[ExamResult], list[Verdict]]:
+    """The judges' exams, and what those that pass say of the systems' answers."""
+    sources, statements = material.sources(), material.statements()
+    generic, drawn = panel.prompts.render("judge_generic").splitlines(), settings.exam_pairs
+    pairs = exam_pairs(material.exam, sources, statements, generic, count=drawn, seed=settings.seed)
+    compared = comparisons(matches(names), answers, material.probes, sources, statements)
+    return examined(panel.judges(), pairs, lambda: compared, settings.exam_floor)
