@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adhere.bench import Bench
-from adhere.engines import http as http_engine
+from adhere.engines import wire
 from adhere.engines.http import HttpEngine
 from adhere.errors import EngineError, NoLikelihoodError
 from adhere.progress import NoProgress
@@ -106,8 +106,8 @@ def completion(text: str | None, finish: str = "stop", **more: object) -> dict[s
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(http_engine, "_backoff", lambda state: 0.02)
-    monkeypatch.setattr(http_engine.random, "uniform", lambda a, b: a)
+    monkeypatch.setattr(wire, "_backoff", lambda state: 0.02)
+    monkeypatch.setattr(wire.random, "uniform", lambda a, b: a)
     running = Server()
     yield running
     running.close()

@@ -2,83 +2,28 @@
 
 import asyncio
 import difflib
-import os
-import random
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
+from pydantic import BaseModel, ValidationError
 
 from adhere.engines.base import cut_at_stop
+from adhere.engines.wire import ATTEMPTS, NO_SUCH_WAY, RefusedError, Wire, headers, refusal
 from adhere.errors import EngineError, NoLikelihoodError
 from adhere.records import Completion, Request, Score, ScoreRequest
 
-KEY_VARIABLE = "ADHERE_API_KEY"
-"""The environment variable that the key is read from; the key itself is kept nowhere."""
 CONCURRENCY = 16
 """Requests on the wire at once: what a small server's batch holds."""
-ATTEMPTS = 10
-"""Tries of one request; with the waits between them, one to two minutes."""
-LONGEST_WAIT = 60.0
-"""Seconds; a server that asks for more is asked again after this."""
 
 _CHECK_TIMEOUT = 5.0
-_PASSING = frozenset({408, 409, 425, 429})
 _FAULTY = frozenset({400, 413, 422})
-_NO_SUCH_WAY = frozenset({404, 405, 501})
-_backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-
-
-class _Message(BaseModel):
-    content: str | None = None
-
-
-class _LogProbs(BaseModel):
-    tokens: list[str] = []
-    token_logprobs: list[float | None] = []
-
-
-class _Choice(BaseModel):
-    text: str | None = None
-    message: _Message = _Message()
-    finish_reason: str | None = None
-    logprobs: _LogProbs | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _LogProb(BaseModel):
-    logprob: float
-
-
-class _Reply(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage = _Usage()
-    prompt_logprobs: list[dict[str, _LogProb] | None] | None = None
-
-    @property
-    def choice(self) -> _Choice:
-        return self.choices[0]
 
 
 class _Model(BaseModel):
@@ -87,22 +32,6 @@ class _Model(BaseModel):
 
 class _Models(BaseModel):
     data: list[_Model]
-
-
-class _RefusedError(Exception):
-    """The server refuses this request, and would again; `status` is its HTTP status, if any."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class _PassingError(_RefusedError):
-    """This may go well later; `after` is what the server asks to wait, in seconds."""
-
-    def __init__(self, message: str, after: float | None = None) -> None:
-        super().__init__(message)
-        self.after = after
 
 
 class HttpEngine:
@@ -170,14 +99,14 @@ class HttpEngine:
 
     def _served(self) -> list[str]:
         try:
-            response = httpx.get(f"{self.base}/models", headers=_headers(), timeout=_CHECK_TIMEOUT)
+            response = httpx.get(f"{self.base}/models", headers=headers(), timeout=_CHECK_TIMEOUT)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EngineError(
                 f"{self.base} cannot be reached ({error or type(error).__name__}); start the "
                 "server or correct the address."
             ) from error
         if not response.is_success:
-            raise EngineError(f"{self.base}/models: {_refusal(response)}.")
+            raise EngineError(f"{self.base}/models: {refusal(response)}.")
         try:
             return sorted(model.id for model in _Models.model_validate_json(response.content).data)
         except ValidationError as error:
@@ -186,10 +115,10 @@ class HttpEngine:
                 "does the address end in /v1?"
             ) from error
 
-    def _each(self, items: Iterable[Q], ask: Callable[["_Wire", Q], Awaitable[A]]) -> Iterator[A]:
+    def _each(self, items: Iterable[Q], ask: Callable[[Wire, Q], Awaitable[A]]) -> Iterator[A]:
         """Ask for every item at once, as far as the wire allows; items are drawn lazily."""
         pending: set[Future[A]] = set()
-        with _loop() as loop, _Wire.opened(self, loop) as wire:
+        with _loop() as loop, self._wire(loop) as wire:
             for item in items:
                 pending.add(asyncio.run_coroutine_threadsafe(_awaited(ask(wire, item)), loop))
                 full = len(pending) >= 2 * self.concurrency
@@ -199,7 +128,17 @@ class HttpEngine:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from [future.result() for future in done]
 
-    async def _completion(self, wire: "_Wire", request: Request) -> Completion:
+    def _wire(self, loop: asyncio.AbstractEventLoop) -> AbstractContextManager[Wire]:
+        return Wire.opened(
+            self.base,
+            self.model,
+            loop,
+            concurrency=self.concurrency,
+            timeout=self.timeout,
+            attempts=self.attempts,
+        )
+
+    async def _completion(self, wire: Wire, request: Request) -> Completion:
         sampling = request.sampling
         body: dict[str, Any] = {
             "max_tokens": sampling.max_tokens,
@@ -217,7 +156,7 @@ class HttpEngine:
                 messages = [{"role": m.role, "content": m.content} for m in request.prompt]
                 reply = await wire.post("/chat/completions", {**body, "messages": messages})
                 text = reply.choice.message.content
-        except _RefusedError as failure:
+        except RefusedError as failure:
             return Completion(id=request.id, error=str(failure), refused=_lies_in_it(failure))
         if text is None:
             reason = reply.choice.finish_reason
@@ -232,19 +171,19 @@ class HttpEngine:
             completion_tokens=reply.usage.completion_tokens,
         )
 
-    async def _score(self, wire: "_Wire", request: ScoreRequest) -> Score:
+    async def _score(self, wire: Wire, request: ScoreRequest) -> Score:
         if not request.answer:
             return Score(id=request.id, error="the answer is empty", refused=True)
         likelihood = self._chat_likelihood if request.chat else self._text_likelihood
         try:
             values = await likelihood(wire, request)
-        except _RefusedError as failure:
+        except RefusedError as failure:
             if _no_likelihoods_there(failure):
                 raise self._no_likelihoods() from failure
             return Score(id=request.id, error=str(failure), refused=_lies_in_it(failure))
         return Score(id=request.id, logprob=sum(values), tokens=len(values))
 
-    async def _text_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
+    async def _text_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         text = request.prefix + request.prompt + request.answer
         body = {"prompt": text, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
         reply = await wire.post("/completions", body)
@@ -257,7 +196,7 @@ class HttpEngine:
             raise self._misspelled()
         return [value for value in given.token_logprobs[begin:count] if value is not None]
 
-    async def _chat_likelihood(self, wire: "_Wire", request: ScoreRequest) -> list[float]:
+    async def _chat_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         user = {"role": "user", "content": request.prefix + request.prompt}
         asked = await wire.post("/chat/completions", {"messages": [user], "max_tokens": 1})
         body = {
@@ -289,58 +228,6 @@ class HttpEngine:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Wire:
-    """The connections of one call; all its methods run in the loop's thread."""
-
-    client: httpx.AsyncClient
-    slots: asyncio.Semaphore
-    model: str
-    attempts: int
-
-    @classmethod
-    @contextmanager
-    def opened(cls, engine: HttpEngine, loop: asyncio.AbstractEventLoop) -> "Generator[_Wire]":
-        client = httpx.AsyncClient(
-            base_url=engine.base,
-            headers=_headers(),
-            timeout=httpx.Timeout(engine.timeout, connect=10, pool=None),
-            limits=httpx.Limits(max_connections=engine.concurrency),
-        )
-        try:
-            yield cls(client, asyncio.Semaphore(engine.concurrency), engine.model, engine.attempts)
-        finally:
-            asyncio.run_coroutine_threadsafe(_wound_up(client), loop).result()
-
-    async def post(self, path: str, body: dict[str, Any]) -> _Reply:
-        """Raises _RefusedError when the server refuses, or when no try went well."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_PassingError),
-            stop=stop_after_attempt(self.attempts),
-            wait=_pause,
-            reraise=True,
-        )
-        return await retrying(self._post_once, path, {"model": self.model, **body})
-
-    async def _post_once(self, path: str, body: dict[str, Any]) -> _Reply:
-        try:
-            async with self.slots:
-                response = await self.client.post(path, json=body)
-        except httpx.TransportError as error:
-            raise _PassingError(f"{type(error).__name__} {error}".strip()) from error
-        status = response.status_code
-        if status in _PASSING or (status >= 500 and status not in _NO_SUCH_WAY):
-            raise _PassingError(_refusal(response), _retry_after(response))
-        if not response.is_success:
-            raise _RefusedError(_refusal(response), status)
-        try:
-            return _Reply.model_validate_json(response.content)
-        except ValidationError as error:
-            raise _PassingError(
-                f"the reply is not of OpenAI's form: {response.text[:80]!r}"
-            ) from error
-
-
 @contextmanager
 def _loop() -> Generator[asyncio.AbstractEventLoop]:
     """An event loop that runs in a thread of its own."""
@@ -359,42 +246,6 @@ async def _awaited(awaitable: Awaitable[A]) -> A:
     return await awaitable
 
 
-async def _wound_up(client: httpx.AsyncClient) -> None:
-    """Cancel what is still asked, and close the connections."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    await client.aclose()
-
-
-def _pause(state: RetryCallState) -> float:
-    """What the server asks for, up to LONGEST_WAIT, else random and growing; in seconds."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.after if isinstance(error, _PassingError) else None
-    if asked is None:
-        return _backoff(state)
-    return min(max(asked, 0.0), LONGEST_WAIT) + random.uniform(0, 0.5)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Retry-After in seconds, given as a number or as a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get("retry-after", "")
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-
-
-def _headers() -> dict[str, str]:
-    key = os.environ.get(KEY_VARIABLE)
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
 def _first_token(tokens: Sequence[str], text: str, answer: str) -> int | None:
     """The place of the first token of `answer`, with which `text` ends.
 
@@ -410,23 +261,15 @@ def _first_token(tokens: Sequence[str], text: str, answer: str) -> int | None:
     return begin if len(spelled) >= len(answer) and text.endswith(spelled) else None
 
 
-def _lies_in_it(failure: _RefusedError) -> bool:
+def _lies_in_it(failure: RefusedError) -> bool:
     """Whether it is this request that the server refuses: too long, or not of its template."""
     return failure.status in _FAULTY
 
 
-def _no_likelihoods_there(failure: _RefusedError) -> bool:
+def _no_likelihoods_there(failure: RefusedError) -> bool:
     """Whether the server has no such path, or refuses what likelihoods are asked by."""
     said = str(failure)
-    return failure.status in _NO_SUCH_WAY or "echo" in said or "logprobs" in said
-
-
-def _refusal(response: httpx.Response) -> str:
-    """The status and what the server says of it, in one line."""
-    if response.status_code in (401, 403):
-        return f"HTTP {response.status_code}: the key is missing or wrong; set {KEY_VARIABLE}"
-    said = " ".join(response.text.split())[:300]
-    return f"HTTP {response.status_code}: {said}" if said else f"HTTP {response.status_code}"
+    return failure.status in NO_SUCH_WAY or "echo" in said or "logprobs" in said
 
 
 def _listed(names: Sequence[str]) -> str:
