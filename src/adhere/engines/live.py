@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from adhere.engines.adapters import require_adapter
 from adhere.engines.base import cut_at_stop
 from adhere.engines.likelihood import Tokens
-from adhere.engines.transformers import Checkpoint, require_adapter, require_packages
+from adhere.engines.transformers import Checkpoint, require_packages
 from adhere.records import Completion, Request
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,11 +13,12 @@ import numpy as np
 from jinja2 import TemplateError
 
 from adhere import models
+from adhere.engines.adapters import require_adapter, with_adapters
 from adhere.engines.base import cut_at_stop
 from adhere.engines.device import has_bfloat16
 from adhere.engines.likelihood import Batch, Codec, Group, Tokens, batches, groups, scores
 from adhere.engines.rows import RowLimits, RowSampler
-from adhere.errors import EngineError, InputError, MissingExtraError
+from adhere.errors import EngineError, MissingExtraError
 from adhere.progress import NoProgress, Progress
 from adhere.records import Completion, Message, Request, Score, ScoreRequest
 from adhere.store import content_key, file_sha256
@@ -379,46 +379,3 @@ def _model_mark(folder: Path) -> str:
 
 def _adapter_mark(folder: Path | None) -> str:
     return f"+{folder.name}@{file_sha256(require_adapter(folder))[:12]}" if folder else ""
-
-
-def require_adapter(folder: Path) -> Path:
-    if not (folder / "adapter_config.json").is_file():
-        raise InputError(
-            f"{folder}: no adapter_config.json; give the folder that training wrote "
-            "(adapter_config.json and adapter_model.safetensors)."
-        )
-    weights = folder / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise InputError(f"{weights}: not there; train again, or give a whole adapter.")
-    return weights
-
-
-def with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:
-    """`model` under the first adapter, the others loaded beside it."""
-    from peft import PeftConfig, PeftModel
-
-    first, folder = next(iter(adapters.items()))
-    with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by an old name
-        warnings.simplefilter("ignore", FutureWarning)
-        adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)), first)
-    for name, place in adapters.items():
-        _load(adapted, name, place)
-    return adapted
-
-
-def _load(adapted: Any, name: str, folder: Path) -> None:
-    """EngineError unless every tensor of the adapter found its place."""
-    try:
-        loaded = adapted.load_adapter(str(folder), name)
-    except RuntimeError as error:
-        raise EngineError(
-            f"{folder}: the adapter was trained on another model: {str(error).splitlines()[-1]}."
-        ) from error
-    # peft 0.21 also counts the tensors of adapters whose name contains this one's.
-    missing = [key for key in loaded.missing_keys if f".{name}." in key]
-    strange = [*missing, *loaded.unexpected_keys]
-    if strange:
-        raise EngineError(
-            f"{folder}: the adapter does not fit this model: {len(strange)} tensors without a "
-            f"counterpart, such as {strange[0]}."
-        )

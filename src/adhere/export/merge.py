@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from adhere.engines.transformers import with_adapters
+from adhere.engines.adapters import with_adapters
 
 
 def load_trained(checkpoint: Path, adapter: Path | None) -> Any:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from adhere.engines.adapters import require_adapter
 from adhere.engines.device import has_bfloat16
 from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError
 from adhere.processes import is_sharded
@@ -120,7 +121,7 @@ def _four_bits() -> Any:
 def _require_shape(adapter: Path, settings: TrainSettings) -> None:
     from peft import LoraConfig
 
-    _require_adapter(adapter)
+    require_adapter(adapter)
     made: Any = LoraConfig.from_pretrained(str(adapter))
     for name, has, wanted in (
         ("lora_rank", made.r, settings.lora_rank),
@@ -137,13 +138,8 @@ def load_adapter(base: Any, adapter: Path) -> Any:
     """The adapter on its base, to be trained further."""
     from peft import PeftModel
 
-    _require_adapter(adapter)
+    require_adapter(adapter)
     return PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
-
-
-def _require_adapter(adapter: Path) -> None:
-    if not (adapter / "adapter_config.json").exists():
-        raise InputError(f"{adapter}: no adapter is here; train one with `adhere sft` first.")
 
 
 def new_adapter(settings: TrainSettings) -> Any:
