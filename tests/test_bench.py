@@ -14,7 +14,7 @@ from adhere.cli import app
 from adhere.errors import AdhereError, InputError
 from adhere.progress import NoProgress
 from adhere.records import Document
-from adhere.settings import Choices, RunSettings
+from adhere.settings import RunSettings
 from adhere.store import read_manifest, write_manifest
 
 TEACHER = f"scripted:{SCRIPT}"
@@ -52,7 +52,6 @@ def test_several_judges_are_given_by_repeating_the_flag() -> None:
     flags = ["--evaluate.judges", "http://here/v1#a", "--evaluate.judges", "http://here/v1#b"]
     _, bound, _ = app.parse_args(["evaluate", "run", *flags], exit_on_error=False)
     settings = bound.arguments["settings"]
-    assert isinstance(settings, Choices)
     assert settings.evaluate.judges == ("http://here/v1#a", "http://here/v1#b")
 
 

@@ -1,7 +1,9 @@
 """The command line: flags and files, mistakes in one sentence, nothing half-written."""
 
 import errno
+import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,46 @@ def test_help_names_every_command_and_every_setting() -> None:
     assert said.code == 0
     for name in ("run", "status", "chat", *STAGES):
         assert name in said.out
-    for command in ("run", "dpo-alone"):
-        text = adhere(command, "--help").out
-        for section, field in Choices.model_fields.items():
-            for setting in type(field.default).model_fields:
-                assert f"--{section}.{setting.replace('_', '-')}" in text
+    assert flags_in(adhere("run", "--help").out) == flags_for(Choices.model_fields)
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name != "report"])
+def test_a_stage_has_flags_for_what_it_depends_on(stage: str) -> None:
+    sections = {name.partition(".")[0] for name in STAGES[stage].settings} - {"documents"}
+    watched = {"tracking"} if STAGES[stage].resumes else set[str]()
+    assert flags_in(adhere(stage, "--help").out) == flags_for(sections | watched)
+
+
+def test_a_flag_of_another_stage_is_unknown() -> None:
+    said = adhere("sft", "run", "--dpo.beta=1")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "adhere: Unknown option: --dpo.beta. `adhere sft --help` lists what there is.\n"
+    )
+
+
+def test_two_names_of_one_setting_may_not_differ() -> None:
+    said = adhere("evaluate", "run", "--pairs=a.jsonl", "--evaluate.pairs=b.jsonl")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == ("adhere: --pairs and --evaluate.pairs are one setting; give one of them.\n")
+
+
+def test_the_report_has_no_flags_of_settings() -> None:
+    assert flags_in(adhere("report", "--help").out) == set()
+
+
+def flags_in(said: str) -> set[str]:
+    """The settings' flags that a help page names, but for those that switch off or empty."""
+    named = set(re.findall(r"--[a-z]+\.[a-z-]+", re.sub(r"\s+\.", ".", said)))
+    return {flag for flag in named if not re.search(r"\.(no|empty)-", flag)}
+
+
+def flags_for(sections: Iterable[str]) -> set[str]:
+    return {
+        f"--{section}.{setting.replace('_', '-')}"
+        for section in sections
+        for setting in type(Choices.model_fields[section].default).model_fields
+    }
 
 
 @pytest.mark.parametrize(
@@ -301,6 +338,6 @@ def test_a_command_that_is_refused_the_folder_leaves_its_settings_alone(
 ) -> None:
     before = (finished / "run.toml").read_bytes()
     with alone_in(finished):
-        said = adhere(command, str(finished), "--generate.seed=7")
+        said = adhere(command, str(finished), f"--{command}.seed=7")
     assert (said.code, "another adhere works in this folder" in said.err) == (2, True)
     assert (finished / "run.toml").read_bytes() == before

@@ -16,11 +16,11 @@ from pydantic_core import PydanticCustomError
 from adhere.errors import SettingsError
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ModelSettings(_Settings):
+class ModelSettings(Settings):
     """Which models do the work."""
 
     teacher: str = "openvino:qwen2.5-coder-1.5b-instruct"
@@ -33,14 +33,14 @@ class ModelSettings(_Settings):
     """The sentence-embedding model: a catalogue name, a local folder, or a hub repository."""
 
 
-class IngestSettings(_Settings):
+class IngestSettings(Settings):
     """How documents become passages."""
 
     passage_chars: Annotated[int, Field(ge=200, le=20_000)] = 900
     """Aim for passages of this many characters; a sentence is never cut."""
 
 
-class ClausesSettings(_Settings):
+class ClausesSettings(Settings):
     """How passages become clauses."""
 
     max_per_passage: Annotated[int, Field(ge=1, le=50)] = 4
@@ -56,7 +56,7 @@ class ClausesSettings(_Settings):
     """Names of documents; where two contradict each other, the one named earlier wins."""
     settle: dict[str, Literal["wins", "loses"]] = {}
     """Clause id -> "wins" or "loses", for contradictions and duplicates that `precedence` does not
-    settle; one that loses makes no data."""
+    settle (`--clauses.settle.ID loses`); one that loses makes no data."""
 
 
 Strategy = Literal["counterfactual", "instructed", "revised", "onpolicy"]
@@ -64,7 +64,7 @@ Strategy = Literal["counterfactual", "instructed", "revised", "onpolicy"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
-class GenerateSettings(_Settings):
+class GenerateSettings(Settings):
     """How many rows are generated for each clause, and how."""
 
     examples: Annotated[int, Field(ge=1, le=100)] = 3
@@ -94,9 +94,10 @@ class GenerateSettings(_Settings):
     """The same where somebody saw a wrong, asks whether it was right, and the clause says no:
     the word *right* moves less (docs/data-quality.md)."""
     seed: int = 0
+    """Of what is sampled and drawn."""
 
 
-class CurateSettings(_Settings):
+class CurateSettings(Settings):
     """What is kept."""
 
     min_grounding: float = 0.0
@@ -113,7 +114,7 @@ class CurateSettings(_Settings):
     """Largest ratio of the longer to the shorter answer of a pair."""
 
 
-class TrainSettings(_Settings):
+class TrainSettings(Settings):
     """What every training has to be told."""
 
     epochs: Annotated[float, Field(gt=0)] = 4
@@ -139,6 +140,7 @@ class TrainSettings(_Settings):
     """End where an alarm is raised (SFT and DPO have one each: docs/training.md), and keep the
     last good checkpoint aside."""
     seed: int = 0
+    """Of the rows' order and the adapter's first weights."""
 
     lora_rate: ClassVar[float] = 4e-4
 
@@ -210,14 +212,15 @@ class DPOSettings(AnswerSettings):
     lora_rate: ClassVar[float] = 1e-4
 
 
-class TrackingSettings(_Settings):
-    """Where training is watched from; nothing that is trained depends on it."""
+class TrackingSettings(Settings):
+    """Where training is watched from."""
 
     report_to: Literal["none", "tensorboard", "trackio", "wandb", "mlflow"] = "none"
-    """The tracker that TRL reports to; its package must be installed."""
+    """The tracker that TRL reports to; its package must be installed. Nothing that is trained
+    depends on it."""
 
 
-class EvaluateSettings(_Settings):
+class EvaluateSettings(Settings):
     """How the systems are compared."""
 
     max_tokens: Annotated[int, Field(ge=8)] = 72
@@ -225,7 +228,8 @@ class EvaluateSettings(_Settings):
     ladder: Literal["short", "full"] = "short"
     """The full one adds two slow systems: `base+document` and the ceiling `teacher+passage`."""
     systems: dict[str, str] = Field(default_factory=dict[str, str])
-    """Other models to compare with: a name for each, and its engine's address."""
+    """Other models to compare with: a name for each, and its engine's address
+    (`--evaluate.systems.NAME ADDRESS`)."""
     pairs: str | None = None
     """A file of situations with good and bad answers marked by people (docs/evaluation.md)."""
     refusals: str | None = None
@@ -248,9 +252,10 @@ class EvaluateSettings(_Settings):
     resamples: Annotated[int, Field(ge=100)] = 2000
     """Draws behind the interval of a corrected win rate."""
     seed: int = 0
+    """Of what is drawn: exam pairs, seats, the bootstrap."""
 
 
-class GateSettings(_Settings):
+class GateSettings(Settings):
     """What a run must show before its model may go on (`adhere gate`). No stage depends on it."""
 
     followed: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -281,7 +286,7 @@ class GateSettings(_Settings):
     """Whether what cannot be told only is said, or closes the gate."""
 
 
-class Choices(_Settings):
+class Choices(Settings):
     """Every choice but the documents: what the CLI has flags for."""
 
     models: ModelSettings = ModelSettings()

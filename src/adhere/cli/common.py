@@ -5,17 +5,17 @@ Nothing heavy is imported before a command starts to work.
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from cyclopts import App, CycloptsError, Parameter
-from pydantic import ValidationError
+from cyclopts import App, CycloptsError, Group, Parameter
+from pydantic import ValidationError, create_model
 
 from adhere.errors import AdhereError, InputError
 from adhere.processes import from_first, is_first, place
-from adhere.settings import Choices, RunSettings, explain
+from adhere.settings import Choices, RunSettings, Settings, explain
 
 RUN_FILE = "run.toml"
 _INTERRUPTED = 130
@@ -23,12 +23,33 @@ _INTERRUPTED = 130
 app = App(
     name="adhere",
     help="Align a language model to the values in your documents, and prove how far it follows.",
-    help_format="plaintext",
+    help_format="markdown",
 )
 
-Flags = Annotated[Choices | None, Parameter(name="*")]
+Command = TypeVar("Command", bound=Callable[..., None])
 Flag = Annotated[bool, Parameter(negative=())]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative=())]
+
+
+def with_flags(*sections: str) -> Callable[[Command], Command]:
+    """Make a command's `settings` flags for these sections of the run file.
+
+    In `--help` each section has a panel of its own.
+    """
+    fields: dict[str, Any] = {}
+    for order, name in enumerate(sections):
+        default = Choices.model_fields[name].default
+        about = f"{name}: {type(default).__doc__}".rstrip(".")
+        group = Group(about, sort_key=order)
+        fields[name] = (Annotated[type(default), Parameter(group=group)], default)
+    chosen = create_model("Chosen", __base__=Settings, **fields)
+
+    def told(command: Command) -> Command:
+        shown = Parameter(name="*") if sections else Parameter(parse=False)
+        command.__annotations__["settings"] = Annotated[chosen | None, shown]
+        return command
+
+    return told
 
 
 def main() -> None:
@@ -40,7 +61,8 @@ def main() -> None:
     except CycloptsError as error:
         cause = error.__cause__
         said = explain(cause, "flags") if isinstance(cause, ValidationError) else str(error)
-        fail(f"{said} `adhere --help` lists what there is.", 2)
+        command = " ".join(("adhere", *(error.command_chain or ())))
+        fail(f"{said} `{command} --help` lists what there is.", 2)
 
 
 @contextmanager
@@ -83,6 +105,6 @@ def keep(run: Path, settings: RunSettings) -> None:
             from_first(lambda: settings.write(path))
 
 
-def merged(saved: RunSettings, flags: Choices | None) -> RunSettings:
+def merged(saved: RunSettings, flags: Settings | None) -> RunSettings:
     given: dict[str, Any] = flags.model_dump(exclude_unset=True) if flags else {}
     return saved.merge(given, "flags")

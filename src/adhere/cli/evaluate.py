@@ -1,16 +1,17 @@
 """`adhere evaluate`: the held-out probes, and whom and what else the user wants measured."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from adhere.cli.common import Flag, Flags, Quiet, app, errors_in_words, keep, merged, saved
+from adhere.cli.common import Flag, Quiet, app, errors_in_words, keep, merged, saved, with_flags
 from adhere.cli.run import work
 from adhere.errors import InputError
+from adhere.settings import Settings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,12 +33,13 @@ class Files:
 
 
 @app.command
+@with_flags("models", "evaluate")
 def evaluate(
     run: Path,
     *,
     system: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     files: Files = Files(),
-    settings: Flags = None,
+    settings: Settings | None = None,
     again: Flag = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,6 +63,8 @@ def evaluate(
         from adhere.ladder import check_systems
 
         given: dict[str, Any] = {name: str(path) for name, path in asdict(files).items() if path}
+        if settings:
+            _given_once(given, settings.model_dump(exclude_unset=True).get("evaluate", {}))
         found = merged(saved(run), settings)
         found = found.merge({"evaluate": given | {"systems": named(system)}}, "flags")
         check_systems(found.evaluate.systems)
@@ -70,6 +74,12 @@ def evaluate(
         if found.evaluate.pairs and not quiet:
             path = run / "evaluate" / "official.json"
             show_official(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _given_once(files: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    for name, path in files.items():
+        if settings.get(name, path) != path:
+            raise InputError(f"--{name} and --evaluate.{name} are one setting; give one of them.")
 
 
 def named(systems: Sequence[str]) -> dict[str, str]:

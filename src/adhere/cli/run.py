@@ -4,30 +4,31 @@ What a flag changes is written into the run's `run.toml`, so that the file alway
 what the run is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adhere.cli.common import (
     RUN_FILE,
     Flag,
-    Flags,
     Quiet,
     app,
     errors_in_words,
     keep,
     merged,
     saved,
+    with_flags,
 )
 from adhere.errors import InputError
 from adhere.processes import from_first, is_first
-from adhere.settings import Choices, ModelSettings, RunSettings
+from adhere.settings import Choices, ModelSettings, RunSettings, Settings
 
 
 @app.command
+@with_flags(*Choices.model_fields)
 def run(
     *sources: Path,
     out: Path | None = None,
-    settings: Flags = None,
+    settings: Settings | None = None,
     dry_run: Flag = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,11 +95,12 @@ def chat(run: Path) -> None:
         converse(run, saved(run))
 
 
-def _stage_command(name: str, does: str) -> Callable[..., None]:
+def _stage_command(name: str, does: str, sections: Sequence[str]) -> Callable[..., None]:
+    @with_flags(*sections)
     def command(
         run: Path,
         *,
-        settings: Flags = None,
+        settings: Settings | None = None,
         again: Flag = False,
         quiet: Quiet = False,
     ) -> None:
@@ -123,30 +125,52 @@ def _stage_command(name: str, does: str) -> Callable[..., None]:
     return command
 
 
+_TRAINED = ("models", "tracking")
 _STAGES = {
-    "ingest": "documents to passages",
-    "clauses": "passages to clauses, what the document values",
-    "generate": "clauses to examples, preference pairs and held-out probes",
-    "curate": "keep the rows worth training on, and say why the others went",
-    "rewrite": "tell the passages again from other angles, for midtrain to read",
-    "midtrain": "plain training on the documents' text, for SFT to go on from",
-    "sft": "supervised fine-tuning on the examples",
-    "dpo": "preference optimisation on the pairs, from the SFT adapter",
-    "dpo-alone": "preference optimisation of the bare student, for comparison",
-    "document-lm": "plain training on the documents' text, for comparison",
-    "evaluate": "every system on the held-out probes",
-    "report": "everything on one page",
+    "ingest": ("documents to passages", ["ingest"]),
+    "clauses": ("passages to clauses, what the document values", ["models", "clauses"]),
+    "generate": (
+        "clauses to examples, preference pairs and held-out probes",
+        ["models", "generate"],
+    ),
+    "curate": (
+        "keep the rows worth training on, and say why the others went",
+        ["models", "curate"],
+    ),
+    "rewrite": (
+        "tell the passages again from other angles, for midtrain to read",
+        ["models", "clauses", "midtrain"],
+    ),
+    "midtrain": (
+        "plain training on the documents' text, for SFT to go on from",
+        ["midtrain", *_TRAINED],
+    ),
+    "sft": ("supervised fine-tuning on the examples", ["sft", *_TRAINED]),
+    "dpo": ("preference optimisation on the pairs, from the SFT adapter", ["dpo", *_TRAINED]),
+    "dpo-alone": (
+        "preference optimisation of the bare student, for comparison",
+        ["dpo", *_TRAINED],
+    ),
+    "document-lm": (
+        "plain training on the documents' text, for comparison",
+        ["sft", *_TRAINED],
+    ),
+    "evaluate": ("every system on the held-out probes", ["models", "evaluate"]),
+    "report": ("everything on one page", []),
 }
-"""The stages and what they do; `adhere.stages`, which imports much, is held to it by a test."""
+"""The stages, what they do, and the settings that their commands have flags for.
+
+A test holds it to `adhere.stages`, which imports much.
+"""
 _AFTER_INGEST = [name for name in _STAGES if name != "ingest"]
 
-for _name, _does in _STAGES.items():
+for _name, (_does, _sections) in _STAGES.items():
     if _name != "evaluate":  # which has flags of its own: adhere.cli.evaluate
-        app.command(_stage_command(_name, _does), name=_name)
+        app.command(_stage_command(_name, _does, _sections), name=_name)
 
 
 def _open_run(
-    sources: tuple[Path, ...], out: Path | None, flags: Choices | None
+    sources: tuple[Path, ...], out: Path | None, flags: Settings | None
 ) -> tuple[Path, RunSettings]:
     """The run's folder and settings: from a run folder, a run file, or documents."""
     if not sources and out is None:
