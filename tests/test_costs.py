@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from fakes import FakeEngine, clause, probe
 
 from adhere.errors import InputError
 from adhere.evaluate.costs import (
-    Instruction,
     Prompt,
     denied,
     general,
@@ -25,8 +25,9 @@ from adhere.evaluate.summary import Evaluation
 from adhere.evaluate.systems import System
 from adhere.files import read_table
 from adhere.progress import NoProgress
-from adhere.records import Answer, Clause, Polarity
+from adhere.records import Answer, Clause, Instruction, Polarity
 from adhere.settings import EvaluateSettings
+from adhere.twins import jaccard, shingles
 
 SETTINGS = EvaluateSettings(resamples=200)
 
@@ -202,6 +203,18 @@ def test_refusals_of_safe_and_of_unsafe_prompts_are_counted_apart() -> None:
     assert unsafe["systems"]["sft+dpo"]["refused"]["n"] == 1
     assert [drop.detail for drop in cost.dropped] == ["sft+dpo: out of paper"]
     assert {request.sampling.max_tokens for request in base.asked} == {48}
+
+
+def test_no_general_prompt_that_is_trained_on_is_nearly_one_that_is_measured() -> None:
+    trained = files("adhere.train").joinpath("general.txt").read_text(encoding="utf-8").splitlines()
+    measured = [one.question for one in read_extras(SETTINGS).instructions]
+    assert len(trained) == len(set(trained)) == 48
+    closest = max(
+        (jaccard(shingles(mine), shingles(other)), mine, other)
+        for mine in trained
+        for other in measured
+    )
+    assert closest < (0.3,), closest
 
 
 def test_general_ability_is_the_perplexity_of_good_answers() -> None:

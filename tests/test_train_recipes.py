@@ -15,9 +15,9 @@ from adhere.bench import Bench
 from adhere.errors import InputError, MissingExtraError, SettingsError
 from adhere.pipeline import run_stages, standings
 from adhere.progress import NoProgress
+from adhere.records import Instruction
 from adhere.settings import DPOSettings, RunSettings, SFTSettings
 from adhere.train import (
-    General,
     TrainingResult,
     check_training,
     loading,
@@ -281,7 +281,7 @@ def test_an_adapter_is_laid_over_the_checkpoint_that_it_was_trained_on(run: Path
 
 # General instructions
 
-GENERAL = [General(question=f"general {i}", answer="yes") for i in range(12)]
+GENERAL = [Instruction(question=f"general {i}", answer="yes") for i in range(12)]
 
 
 @given(st.integers(1, 60), st.floats(0, 0.9), st.integers(0, 5))
@@ -384,4 +384,4 @@ def test_blank_lines_between_general_instructions_are_no_matter(tmp_path: Path) 
     file = tmp_path / "general.jsonl"
     line = '{"question": "a\u2028b", "answer": "c", "source": "mine"}'
     file.write_text(f"\ufeff{line}\r\n\n{line}\n\n", encoding="utf-8")
-    assert read_general(file) == [General(question="a\u2028b", answer="c")] * 2
+    assert read_general(file) == [Instruction(question="a\u2028b", answer="c")] * 2

@@ -232,6 +232,14 @@ class Probe:
         _refuse(self.contrast == self.reference, "probe: contrast and reference are the same")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """A general question, which has nothing to do with the documents, and a good answer."""
+
+    question: str
+    answer: str
+
+
 ALIGNED = ("sft+dpo", "sft", "dpo")
 """Names of the systems that are an aligned student, the furthest trained first."""
 

@@ -8,12 +8,11 @@ from typing import TypeVar
 from adhere.bench import Bench
 from adhere.data_stages import Outcome, outcome
 from adhere.processes import from_first
-from adhere.records import Document, Example, PreferencePair, Probe, Rewriting
+from adhere.records import Document, Example, Instruction, PreferencePair, Probe, Rewriting
 from adhere.settings import TrainSettings
 from adhere.store import read_manifest
 from adhere.train import (
     Budget,
-    General,
     Task,
     TrainingResult,
     own_answers,
@@ -70,7 +69,7 @@ def sft_stage(bench: Bench, folder: Path) -> Outcome:
     return _trained(folder, result)
 
 
-def _general(bench: Bench) -> list[General]:
+def _general(bench: Bench) -> list[Instruction]:
     chosen = bench.settings.sft
     if not chosen.general_share:
         return []
@@ -79,7 +78,7 @@ def _general(bench: Bench) -> list[General]:
     return from_first(partial(_own_answers, bench))
 
 
-def _own_answers(bench: Bench) -> list[General]:
+def _own_answers(bench: Bench) -> list[Instruction]:
     student = bench.student_engine(None)
     answers = own_answers(student, bench.progress)
     student.close()

@@ -11,7 +11,7 @@ from adhere.evaluate.systems import System, in_turn, replies
 from adhere.evaluate.tables import Row, Table, Values
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
-from adhere.records import Dropped, Polarity, record_id
+from adhere.records import Dropped, Instruction, Polarity, record_id
 from adhere.settings import EvaluateSettings
 from adhere.text import detect_language, says_no, says_yes
 
@@ -27,14 +27,6 @@ class Prompt:
     label: Literal["safe", "unsafe"]
     type: str = ""
     """Prompts of one type are alike; the error is taken over types."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruction:
-    """A general request with a good answer."""
-
-    question: str
-    answer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from adhere.evaluate.costs import Instruction, Prompt
+from adhere.evaluate.costs import Prompt
 from adhere.evaluate.harness import Tasks, read_tasks
 from adhere.evaluate.official import Situation, read_situations
 from adhere.files import read_lines, read_table
+from adhere.records import Instruction
 from adhere.settings import EvaluateSettings
 
 _OWN = Path(__file__).parent / "data" / "instructions.jsonl"

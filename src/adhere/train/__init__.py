@@ -17,11 +17,10 @@ from pathlib import Path
 
 from adhere.errors import AdhereError, EngineError, InputError, MissingExtraError, SettingsError
 from adhere.processes import in_all
-from adhere.records import Example, PreferencePair, Probe
+from adhere.records import Example, Instruction, PreferencePair, Probe
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
 from adhere.train.alarms import displacement, overfitting
 from adhere.train.general import (
-    General,
     general_rows,
     general_wanted,
     own_answers,
@@ -48,7 +47,6 @@ from adhere.train.text import Budget, windows
 
 __all__ = [
     "Budget",
-    "General",
     "Task",
     "TrainingResult",
     "check_libraries",
@@ -195,7 +193,7 @@ def train_sft(
     examples: Sequence[Example],
     held_out: Sequence[Probe],
     task: Task[SFTSettings],
-    general: Sequence[General] = (),
+    general: Sequence[Instruction] = (),
 ) -> TrainingResult:
     """Teach the model the examples' answers; the loss is over the answers alone.
 

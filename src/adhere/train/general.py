@@ -5,34 +5,25 @@ is trained: rows in its own voice pull it back to itself and teach it nothing ne
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from adhere.engines.base import Engine
 from adhere.files import read_lines
 from adhere.progress import Progress
-from adhere.records import Message, Request, Sampling, record_id
+from adhere.records import Instruction, Message, Request, Sampling, record_id
 from adhere.settings import SFTSettings
 from adhere.train.rows import Row, answer_row
 
 _SAMPLING = Sampling(max_tokens=160)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class General:
-    """A question that has nothing to do with the documents, and its answer."""
-
-    question: str
-    answer: str
-
-
-def read_general(path: Path) -> list[General]:
+def read_general(path: Path) -> list[Instruction]:
     """One {"question", "answer"} a line; raises InputError as `read_lines` does."""
-    return read_lines(path, General)
+    return read_lines(path, Instruction)
 
 
-def own_answers(student: Engine, progress: Progress) -> list[General]:
+def own_answers(student: Engine, progress: Progress) -> list[Instruction]:
     """The student's greedy answers to our prompts; those that it did not finish are left out."""
     text = files("adhere.train").joinpath("general.txt").read_text(encoding="utf-8")
     prompts = {record_id(line): line for line in text.splitlines()}
@@ -47,7 +38,9 @@ def own_answers(student: Engine, progress: Progress) -> list[General]:
         if reply.error is None and reply.finish == "stop" and reply.text.strip()
     }
     return [
-        General(question=line, answer=whole[key]) for key, line in prompts.items() if key in whole
+        Instruction(question=line, answer=whole[key])
+        for key, line in prompts.items()
+        if key in whole
     ]
 
 
@@ -57,7 +50,7 @@ def general_wanted(examples: int, settings: SFTSettings) -> int:
 
 
 def general_rows(
-    general: Sequence[General], examples: int, settings: SFTSettings
+    general: Sequence[Instruction], examples: int, settings: SFTSettings
 ) -> list[tuple[str, Row]]:
     """As many as make up the wanted share beside the examples, or all there are; drawn by seed."""
     drawn = sorted(general, key=lambda one: record_id(settings.seed, one.question))
