@@ -1,15 +1,18 @@
-"""How much a text raises the teacher's likelihood of an answer: scoring, not asking.
+"""What the teacher's likelihoods tell: scoring, not asking.
 
-A small teacher cannot say which answer follows a text, but its likelihood can
-(docs/method.md). Generation and curation select by it, and a judge is made of it.
+A small teacher cannot say which answer follows a text, or whether it does, but its
+likelihood can (docs/method.md). The data are selected by it, and judges are made of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from adhere.engines.base import Engine
 from adhere.progress import Progress
 from adhere.records import Score, ScoreRequest, record_id
+
+K = TypeVar("K")
 
 
 def score_all(
@@ -31,6 +34,37 @@ def _by_prefix(request: ScoreRequest) -> str:
 def score_request(prefix: str, prompt: str, answer: str, *, chat: bool) -> ScoreRequest:
     identity = record_id(prefix, prompt, answer, chat)
     return ScoreRequest(id=identity, prefix=prefix, prompt=prompt, answer=answer, chat=chat)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A prompt (`prefix` is what it shares with others) that is answered by `yes` or by `no`."""
+
+    prefix: str
+    prompt: str
+    yes: str
+    no: str
+    chat: bool
+
+
+def log_odds(
+    engine: Engine, asked: Mapping[K, Closed], what: str, progress: Progress
+) -> dict[K, float | None]:
+    """log P(yes) - log P(no), in nats, under each one's key; None where scoring failed."""
+    requests = {
+        key: [
+            score_request(one.prefix, one.prompt, word, chat=one.chat) for word in (one.yes, one.no)
+        ]
+        for key, one in asked.items()
+    }
+    both = [request for pair in requests.values() for request in pair]
+    scores = score_all(engine, both, what, progress)
+    found: dict[K, float | None] = {}
+    for key, pair in requests.items():
+        yes, no = (scores[request.id] for request in pair)
+        failed = yes.error is not None or no.error is not None
+        found[key] = None if failed else yes.logprob - no.logprob
+    return found
 
 
 @dataclass(frozen=True, slots=True)

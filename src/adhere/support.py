@@ -8,8 +8,7 @@ examples, which are plain text to continue whatever the teacher's style, since t
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adhere.grounding import score_all, score_request
-from adhere.records import ScoreRequest
+from adhere.grounding import Closed, log_odds
 from adhere.teacher import Teacher
 
 
@@ -25,20 +24,12 @@ def leanings(claims: Iterable[Claim], teacher: Teacher, what: str) -> dict[Claim
 
     `what` names the work in the progress. Raises NoLikelihoodError for an engine that cannot score.
     """
-    requests = {claim: _requests(claim, teacher) for claim in claims}
-    both = [request for pair in requests.values() for request in pair]
-    scores = score_all(teacher.engine, both, what, teacher.progress)
-    found: dict[Claim, float | None] = {}
-    for claim, (yes, no) in requests.items():
-        said, denied = scores[yes.id], scores[no.id]
-        failed = said.error is not None or denied.error is not None
-        found[claim] = None if failed else said.logprob - denied.logprob
-    return found
+    asked = {claim: _asked(claim, teacher) for claim in claims}
+    return log_odds(teacher.engine, asked, what, teacher.progress)
 
 
-def _requests(claim: Claim, teacher: Teacher) -> tuple[ScoreRequest, ScoreRequest]:
+def _asked(claim: Claim, teacher: Teacher) -> Closed:
     prompt = teacher.prompts.render("support", text=claim.text, statement=claim.statement)
     examples = prompt.rpartition("\n\n")[0]
     rest = prompt.removeprefix(examples)
-    yes, no = (score_request(examples, rest, word, chat=False) for word in (" Yes", " No"))
-    return yes, no
+    return Closed(prefix=examples, prompt=rest, yes=" Yes", no=" No", chat=False)

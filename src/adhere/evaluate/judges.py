@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from adhere.engines.base import Engine
-from adhere.grounding import Grounded, Grounding, score_all, score_request
+from adhere.grounding import Closed, Grounded, Grounding, log_odds
 from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import (
@@ -19,7 +19,6 @@ from adhere.records import (
     Probe,
     Request,
     Sampling,
-    ScoreRequest,
     Winner,
     record_id,
 )
@@ -139,34 +138,25 @@ class PointwiseJudge:
         self._progress = progress
 
     def compare(self, items: Sequence[Comparison]) -> list[Judgement]:
-        requests = {
-            (item.statement, item.question, answer): self._requests(item, answer)
+        asked = {
+            (item.statement, item.question, answer): self._asked(item, answer)
             for item in items
             for answer in (item.a, item.b)
         }
-        both = [request for pair in requests.values() for request in pair]
-        scores = score_all(self._engine, both, f"judge {self.name}", self._progress)
+        marks = log_odds(self._engine, asked, f"judge {self.name}", self._progress)
+        return [
+            _of_two(*(marks[item.statement, item.question, answer] for answer in (item.a, item.b)))
+            for item in items
+        ]
 
-        def mark(item: Comparison, answer: str) -> float | None:
-            yes, no = requests[item.statement, item.question, answer]
-            if scores[yes.id].error is not None or scores[no.id].error is not None:
-                return None
-            return scores[yes.id].logprob - scores[no.id].logprob
-
-        return [_of_two(mark(item, item.a), mark(item, item.b)) for item in items]
-
-    def _requests(self, item: Comparison, answer: str) -> tuple[ScoreRequest, ScoreRequest]:
+    def _asked(self, item: Comparison, answer: str) -> Closed:
         text = self._prompts.styled(
             "judge_pointwise", statement=item.statement, question=item.question, answer=answer
         )
         head = self._prompts.head("judge_pointwise")
-        rest = text.removeprefix(head)
         chat = self._prompts.style == "chat"
-        space = "" if chat else " "
-        yes, no = (
-            score_request(head, rest, f"{space}{reply}", chat=chat) for reply in ("Yes", "No")
-        )
-        return yes, no
+        yes, no = ("Yes", "No") if chat else (" Yes", " No")
+        return Closed(prefix=head, prompt=text.removeprefix(head), yes=yes, no=no, chat=chat)
 
 
 def _of_two(a: float | None, b: float | None) -> Judgement:

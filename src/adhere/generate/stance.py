@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from adhere.grounding import score_all, score_request
-from adhere.records import ScoreRequest
+from adhere.grounding import Closed, log_odds
 from adhere.teacher import Teacher
 from adhere.text import YES_NO, yes_no
 
@@ -64,26 +63,18 @@ class Stance:
 
 def stances(asked: Mapping[K, Asked], teacher: Teacher) -> dict[K, Stance]:
     """The stance of each question that could be scored, under the question's key."""
-    requests = {
-        (key, text, word): _request(text, item, word, teacher)
+    closed = {
+        (key, text): _closed(text, item, teacher)
         for key, item in asked.items()
         for text in (item.statement, item.opposite)
-        for word in yes_no(item.language)
     }
-    scores = score_all(
-        teacher.engine, list(requests.values()), "what is at stake", teacher.progress
-    )
-    found: dict[K, Stance] = {}
+    found = log_odds(teacher.engine, closed, "what is at stake", teacher.progress)
+    known: dict[K, Stance] = {}
     for key, item in asked.items():
-        yes, no = yes_no(item.language)
-        four = [
-            scores[requests[key, text, word].id]
-            for text in (item.statement, item.opposite)
-            for word in (yes, no)
-        ]
-        if all(score.error is None for score in four):
-            found[key] = _stance(yes, no, *(score.logprob for score in four))
-    return found
+        faithful, contrary = (found[key, text] for text in (item.statement, item.opposite))
+        if faithful is not None and contrary is not None:
+            known[key] = _stance(*yes_no(item.language), faithful, faithful - contrary)
+    return known
 
 
 def opening(word: str, language: str) -> str:
@@ -91,18 +82,17 @@ def opening(word: str, language: str) -> str:
     return word + _COMMAS.get(language, ",")
 
 
-def _stance(yes: str, no: str, *logprobs: float) -> Stance:
-    faithful = logprobs[0] - logprobs[1]
-    turn = faithful - (logprobs[2] - logprobs[3])
+def _stance(yes: str, no: str, leaning: float, turn: float) -> Stance:
     if turn >= 0:
-        return Stance(yes, no, faithful, turn)
-    return Stance(no, yes, -faithful, -turn)
+        return Stance(yes, no, leaning, turn)
+    return Stance(no, yes, -leaning, -turn)
 
 
-def _request(text: str, item: Asked, word: str, teacher: Teacher) -> ScoreRequest:
+def _closed(text: str, item: Asked, teacher: Teacher) -> Closed:
     prompts = teacher.prompts
     chat = prompts.style == "chat"
     head = prompts.head("answer", item.language)
     prompt = prompts.styled("answer", item.language, text=text, question=item.question, start="")
-    answer = word if chat or item.language in _UNSPACED else f" {word}"
-    return score_request(head, prompt.removeprefix(head), answer, chat=chat)
+    space = "" if chat or item.language in _UNSPACED else " "
+    yes, no = (space + word for word in yes_no(item.language))
+    return Closed(prefix=head, prompt=prompt.removeprefix(head), yes=yes, no=no, chat=chat)
