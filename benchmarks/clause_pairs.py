@@ -10,14 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from adhere.candidates import candidates
 from adhere.conflicts import relation_of
+from adhere.diff import sentences_of
 from adhere.duty import act
 from adhere.embedding import Embed, embedder
-from adhere.ingest import ingest
 from adhere.progress import NoProgress
-from adhere.records import record_id
-from adhere.settings import ClausesSettings, IngestSettings
+from adhere.settings import ClausesSettings
 
 MARKED = json.loads(Path(__file__).with_name("clause_pairs.json").read_text(encoding="utf-8"))
 KINDS = ("contradiction", "duplicate", "refinement")
@@ -27,11 +25,8 @@ Pair = Sequence[str]
 
 def sentences(folder: Path) -> dict[str, str]:
     """Hash -> sentence, of the documents that the set 'documents' was taken from."""
-    paths = [folder / name for name in MARKED["names"]]
-    documents, passages = ingest(paths, IngestSettings(), NoProgress())
-    language = {document.id: document.language for document in documents}
-    found = candidates(passages, language)
-    return {record_id(one.text): one.text for one in found}
+    named = (sentences_of(folder / name) for name in MARKED["names"])
+    return {one.id: one.text for units in named for one in units}
 
 
 def told(pairs: Sequence[Pair], embed: Embed) -> list[str]:

@@ -12,18 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from scipy.stats import mannwhitneyu
 
-from adhere.candidates import candidates
+from adhere.diff import sentences_of
 from adhere.duty import plain_duty
 from adhere.embedding import embedder
 from adhere.engines import open_engine
 from adhere.grounding import Grounded, Grounding
-from adhere.ingest import ingest
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
-from adhere.records import record_id
-from adhere.settings import ClausesSettings, IngestSettings, ModelSettings
+from adhere.settings import ClausesSettings, ModelSettings
 from adhere.support import Claim, leanings
 from adhere.teacher import Teacher
 
@@ -56,11 +54,8 @@ def scenes() -> list[str]:
 
 def sentences(folder: Path) -> dict[str, str]:
     """Hash -> sentence, of the documents that the set 'documents' was taken from."""
-    paths = [folder / name for name in MARKED["names"]]
-    documents, passages = ingest(paths, IngestSettings(), NoProgress())
-    language = {document.id: document.language for document in documents}
-    found = candidates(passages, language)
-    return {record_id(one.text): one.text for one in found}
+    named = (sentences_of(folder / name) for name in MARKED["names"])
+    return {one.id: one.text for units in named for one in units}
 
 
 def items(name: str, texts: Sequence[str]) -> Iterator[Item]:
@@ -100,8 +95,7 @@ def sure(score: float | None) -> float:
 
 def auc(true: Sequence[float], false: Sequence[float]) -> float:
     """Share of the pairs of a true and a false one that are in order; a tie counts half."""
-    apart = np.subtract.outer(np.asarray(true), np.asarray(false))
-    return float(((apart > 0) + (apart == 0) / 2).mean())
+    return float(mannwhitneyu(true, false).statistic) / (len(true) * len(false))
 
 
 def kept(item: Item, leaning: float) -> bool:

@@ -1,13 +1,24 @@
-"""Stand-ins that the tests of `adhere.evaluate` share."""
+"""Stand-ins that tests share."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+from adhere.progress import NoProgress
 from adhere.records import Clause, Completion, Origin, Passage, Probe, Request, Score, ScoreRequest
 from adhere.store import Manifest, content_key, read_manifest, write_manifest
 
 ORIGIN = Origin(parents=(), prompt="test@0", model="test")
+
+
+class Notes(NoProgress):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
 
 def finish(run: Path, stage: str, made: str, *after: str, **facts: object) -> None:

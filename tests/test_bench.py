@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import SCRIPT
-from fakes import finish
+from fakes import Notes, finish
 
 from adhere.bench import Bench
 from adhere.cli import app
@@ -88,16 +88,6 @@ def test_what_was_trained_from_another_student_is_not_laid_over_this_one(
     said = r"'sft' was trained from .*student, and models\.student is another now; run `adhere sft"
     with pytest.raises(InputError, match=said):
         Bench(run, another, NoProgress()).trained("sft")
-
-
-class Notes(NoProgress):
-    """Keeps what is noted."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.mark.parametrize(

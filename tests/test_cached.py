@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import Notes
 
 from adhere.engines.base import Engine
 from adhere.engines.cached import Cached
@@ -44,14 +45,6 @@ class Recorder:
         for request in requests:
             self.asked.append(str(request.prompt))
             yield request
-
-
-class Notes(NoProgress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def recorder(name: str = "recorder") -> Recorder:

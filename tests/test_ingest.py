@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from fakes import Notes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,16 +31,6 @@ BLOCK = st.one_of(
     ),
 )
 MARKDOWN = st.lists(BLOCK, min_size=1, max_size=14).map("\n\n".join)
-
-
-class Notes(NoProgress):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.said.append(message)
 
 
 def passages_of(markdown: str, size: int = 900) -> tuple[Document, Reading, list[Passage]]:
@@ -185,7 +176,7 @@ def test_folders_are_read_in_order_without_hidden_and_other_files(tmp_path: Path
     assert [document.name for document in documents] == ["a/c.txt", "b.md"]
     assert [document.format for document in documents] == ["text", "markdown"]
     assert [passage.document for passage in passages] == [document.id for document in documents]
-    assert notes.said == [f"{tmp_path}: 1 files of other kinds passed over"]
+    assert notes.notes == [f"{tmp_path}: 1 files of other kinds passed over"]
 
 
 def test_ids_come_from_name_and_text(tmp_path: Path) -> None:

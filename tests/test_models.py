@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fakes import Notes
 from filelock import FileLock
 
 from adhere import models
@@ -249,13 +250,6 @@ def test_where_wheels_fail_the_hub_gives_the_same_bytes_or_is_refused(
 
 
 def test_two_processes_do_not_fetch_at_once(tiny: CatalogueEntry, index: Index, cache: Path):
-    class Notes(NoProgress):
-        def __init__(self) -> None:
-            self.heard: list[str] = []
-
-        def note(self, message: str) -> None:
-            self.heard.append(message)
-
     notes = Notes()
     cache.mkdir(parents=True)
     other = FileLock(cache / "tiny.lock")
@@ -263,9 +257,9 @@ def test_two_processes_do_not_fetch_at_once(tiny: CatalogueEntry, index: Index, 
         waiting = threading.Thread(target=gguf_file, args=("tiny", notes))
         waiting.start()
         deadline = time.monotonic() + 10
-        while not notes.heard and time.monotonic() < deadline:
+        while not notes.notes and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert notes.heard == ["tiny: another process is fetching it; waiting"]
+        assert notes.notes == ["tiny: another process is fetching it; waiting"]
         assert index.asked == []
     waiting.join(timeout=10)
     assert (cache / "tiny" / "tiny.gguf").read_bytes() == WHOLE

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import adhere
+from fakes import Notes
 from test_evaluate import CLAUSES, PASSAGES, PROBES
 from test_evaluate import run as evaluated
 
@@ -14,7 +15,6 @@ from adhere.evaluate.exam import exam_pairs
 from adhere.evaluate.judges import Comparison
 from adhere.evaluate.sheet import BlindPair, blind_pairs, people_alpha, people_verdicts
 from adhere.people import KEY, judged_before
-from adhere.progress import NoProgress
 from adhere.records import Answer, Verdict
 from adhere.settings import RunSettings
 from adhere.sheets import read_sheets
@@ -276,16 +276,6 @@ def test_a_sheet_of_other_answers_is_refused(run: Path) -> None:
     said = adhere("judge-import", "run", fill(rows, rightly))
     assert said.code == 2
     assert "evaluated again since the sheet was exported" in said.err
-
-
-class Notes(NoProgress):
-    """Keeps what is noted."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def evaluated_again(run: Path, made: Path, answers: list[Answer]) -> tuple[dict, list, list[str]]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from conftest import adhere
+from fakes import Notes
 
 from adhere.errors import InputError
 from adhere.pipeline import run_stages, standings
-from adhere.progress import NoProgress
 from adhere.records import Clause, Dropped, Example, PreferencePair, Probe
 from adhere.review import export_review, import_review
 from adhere.review.decisions import EDITED, Decision, read_decisions, write_decisions
@@ -19,14 +19,6 @@ from adhere.settings import RunSettings
 from adhere.store import folder_hashes, read_manifest, read_records
 
 Cells = dict[str, str]
-
-
-class Notes(NoProgress):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.said.append(message)
 
 
 def edit(run: Path, change: Callable[[list[Cells]], object], path: Path | None = None) -> Path:
@@ -59,7 +51,7 @@ def settings_of(run: Path) -> RunSettings:
 def stage(run: Path, *names: str, again: bool = False) -> list[str]:
     notes = Notes()
     run_stages(run, settings_of(run), notes, names, again=again)
-    return notes.said
+    return notes.notes
 
 
 def rows_of(run: Path, name: str, kind: type[Any]) -> list[Any]:
