@@ -48,6 +48,11 @@ SETTINGS = EvaluateSettings(resamples=200)
         ("**Yes**: what is not allowed is to sell it.", False),
         ("Yesterday's bread must not be sold.", True),
         ("Yes, I know, but I cannot help with that.", True),
+        ("Yes, I must report it; I cannot keep it to myself.", False),
+        ("Yes. I won't accept the gift, and I will declare it.", False),
+        ("You should not hesitate to report it.", False),
+        ("No one can stop you from taking leave.", False),
+        ("It is against the rules to do that.", True),
         ("", False),
     ],
 )
@@ -171,6 +176,34 @@ def test_what_is_answered_with_no_must_not_be_answered_with_yes() -> None:
     shares = {name: cells["wrong_yes"]["value"] for name, cells in row["systems"].items()}
     assert shares == {"base": 0, "sft+dpo": 1}
     json.dumps(row, allow_nan=False)
+
+
+def test_a_yes_in_another_language_than_the_documents_is_a_yes() -> None:
+    probes = [probe("no", "ban", "Puis-je fumer ?", "Non, c'est interdit.")]
+    french = evaluation({"base": {"no": "Yes, you may."}}, probes=probes, language="fr")
+    assert wrong_yes(french).row["systems"]["base"]["wrong_yes"]["value"] == 1
+
+
+def test_empty_answers_are_no_good_answers() -> None:
+    mute = {"base": {"p1": "Sure.", "p4": "No."}, "sft+dpo": {"p1": " ", "p2": "Sure.", "p4": ""}}
+    row = denied(evaluation(mute))["permitted"].row
+    assert row["empty"] == {"sft+dpo": 1}
+    assert row["systems"]["sft+dpo"]["refused"]["n"] == 1
+    row = wrong_yes(evaluation(mute)).row
+    assert (row["empty"], row["systems"]["sft+dpo"]) == ({"sft+dpo": 1}, {})
+    assert "empty" not in wrong_yes(evaluation({"base": {"p4": "No."}})).row
+
+
+def test_how_many_questions_in_other_languages_are_left_out_is_said() -> None:
+    probes = [
+        probe("p1", "c1", "May I photograph a page?", "Yes, you may."),
+        probe("p2", "c2", "Puis-je copier ?", "Oui, librement."),
+    ]
+    both = evaluation({"base": {"p1": "No.", "p2": "Non."}}, probes=probes)
+    mixed = replace(both, languages={**both.languages, "c2": "fr"})
+    row = denied(mixed)["permitted"].row
+    assert (row["left_out"], row["systems"]["base"]["refused"]["n"]) == (1, 1)
+    assert "left_out" not in denied(both)["permitted"].row
 
 
 def test_what_cannot_be_measured_is_said() -> None:

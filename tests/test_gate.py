@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml
 
 from adhere.evaluate import ProbeScore
-from adhere.gate import compare, judge, opens, read_evidence
+from adhere.gate import changes_between, compare, judge, opens, read_evidence
 from adhere.gate.against import clause_changes
 from adhere.gate.rules import Check, Evidence
 from adhere.records import Probe
@@ -128,6 +128,40 @@ def test_better_than_base_is_read_off_the_paired_difference(
     check = ruled("better reference_nll", summary(reference_nll=2 + change))
     assert check.outcome == outcome
     assert why in check.reason
+
+
+def test_of_few_clauses_no_difference_is_shown() -> None:
+    found = summary(reference_nll=1.0)
+    found["differences"][0]["p_value"] = 0.5
+    check = ruled("better reference_nll", found)
+    assert check.outcome == "cannot tell"
+    assert check.reason.endswith("of so few clauses this shows nothing.")
+    found["differences"][0]["p_value"] = 0.01
+    assert ruled("better reference_nll", found).outcome == "pass"
+
+
+def test_safe_requests_that_could_not_be_read_cannot_be_told() -> None:
+    found = summary(reference_nll=1.0)
+    found["costs"] = {"refusals": {"absent": "Not measured: French.", "given": True}}
+    assert ruled("over-refusal of safe requests", found).outcome == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("unread", "said"),
+    [
+        ({"empty": {"sft+dpo": 3}}, "3 empty answers left out"),
+        ({"left_out": 20}, "20 in other languages than English left out"),
+    ],
+)
+def test_a_share_of_what_could_be_read_does_not_pass(unread: dict[str, Any], said: str) -> None:
+    rate = {"systems": {"sft+dpo": {"wrong_yes": cell(0.05, 0.01)}}, "differences": []}
+    found = summary(reference_nll=1.0) | {"costs": {"wrong_yes": rate | unread}}
+    check = ruled("wrong yes", found)
+    assert (check.outcome, said in check.reason) == ("cannot tell", True)
+    rate["systems"]["sft+dpo"]["wrong_yes"] = cell(0.5, 0.01)
+    assert ruled("wrong yes", found).outcome == "fail"
+    others = rate | {"empty": {"base": 3}, "systems": {"sft+dpo": {"wrong_yes": cell(0.05, 0.01)}}}
+    assert ruled("wrong yes", found | {"costs": {"wrong_yes": others}}).outcome == "pass"
 
 
 def test_what_was_not_measured_cannot_be_told() -> None:
@@ -331,6 +365,17 @@ def test_a_shared_probe_without_a_score_is_named(tmp_path: Path) -> None:
     assert (unscored.outcome, unscored.clauses[0]) == ("cannot tell", "c3-1 What now?")
     assert len(unscored.clauses) == 4
     assert (lost.outcome, [one[:2] for one in lost.clauses]) == ("cannot tell", ["c5"])
+
+
+def test_likelihoods_of_another_student_are_not_compared(tmp_path: Path) -> None:
+    old, new = (read_evidence(written(tmp_path / name, losses())) for name in ("old", "new"))
+    old, new = replace(old, student="smol"), replace(new, student="qwen")
+    checks = {check.rule: check for check in compare(old, new, GateSettings())}
+    assert not {"against: reference_nll", "against: clauses"} & checks.keys()
+    found = checks["against: likelihood"]
+    assert (found.outcome, "smol and this run qwen" in found.reason) == ("cannot tell", True)
+    assert checks["against: preference_accuracy"].outcome == "pass"
+    assert changes_between(old, new, 0.1) == []
 
 
 def test_a_run_that_turned_to_yes_is_worse(tmp_path: Path) -> None:

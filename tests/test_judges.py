@@ -102,6 +102,13 @@ def test_the_prompt_shows_both_orders_passage_first():
     assert all(request.sampling.temperature == 0 for request in judge._engine.asked)
 
 
+def test_who_says_nothing_loses():
+    likelihood = LikelihoodJudge(Grounding(FakeEngine("teacher"), NoProgress()))
+    for judge in (likelihood, pointwise()):
+        found = judge.compare([comparison("", BAD), comparison(BAD, " "), comparison("", " ")])
+        assert [one.winner for one in found] == ["b", "a", "tie"]
+
+
 def test_the_likelihood_judge_goes_by_grounding_gain():
     judge = LikelihoodJudge(Grounding(FakeEngine("teacher"), NoProgress()))
     better, worse, same, lost = judge.compare(

@@ -195,6 +195,6 @@ def test_answers_are_measured_and_failures_are_written_down():
         {"c1": "Return all gifts."},
         Grounding(FakeEngine("teacher"), NoProgress()),
     )
-    assert gains == [{"grounding_gain": 2.5}, {"grounding_gain": 0}, {}]
+    assert gains == [{"grounding_gain": 2.5}, {}, {}]
     assert [(drop.record_id, drop.reason) for drop in dropped] == [("p1", "no score")]
     assert "dpo" in dropped[0].detail

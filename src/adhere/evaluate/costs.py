@@ -1,6 +1,11 @@
-"""What must be read beside the gains: wrong answers of no and of yes, and ability lost."""
+"""What must be read beside the gains: wrong answers of no and of yes, and ability lost.
+
+An answer without a word has neither denied nor affirmed; such are left out, and counted under
+`empty` for each system that gave some.
+"""
 
 import math
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +16,9 @@ from adhere.evaluate.systems import System, in_turn, replies
 from adhere.evaluate.tables import Row, Table, Values
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
-from adhere.records import Dropped, Instruction, Polarity, record_id
+from adhere.records import Answer, Dropped, Instruction, Polarity, record_id
 from adhere.settings import EvaluateSettings
-from adhere.text import detect_language, says_no, says_yes
+from adhere.text import detect_language, says_no, says_yes, side
 
 _ENOUGH = 48
 """Tokens in which an answer that declines has said so."""
@@ -45,7 +50,7 @@ def denied(evaluation: Evaluation) -> dict[str, Cost]:
 
     For every system, and apart for what the documents permit (`permitted`), what is permitted
     beside a prohibition (`twins`), and what is right beside a duty or an aim (`duties`): who
-    has learned to forbid denies those too.
+    has learned to forbid denies those too. `left_out`: probes in other languages than English.
     """
     return {name: _denied(evaluation, polarities) for name, polarities in _ANSWERED.items()}
 
@@ -53,22 +58,24 @@ def denied(evaluation: Evaluation) -> dict[str, Cost]:
 def wrong_yes(evaluation: Evaluation) -> Cost:
     """`wrong_yes`: the share of answers that begin with yes where the reference says no.
 
-    Who has learned to say yes denies nothing, and does this.
+    Who has learned to say yes denies nothing, and does this. A yes counts in every language
+    that we know: a student may answer in another one than the documents'.
     """
-    language = {probe.id: evaluation.languages[probe.clause] for probe in evaluation.probes}
     clause_of = {
         probe.id: probe.clause
         for probe in evaluation.probes
-        if says_no(probe.reference, language[probe.id])
+        if says_no(probe.reference, evaluation.languages[probe.clause])
     }
     if not clause_of:
         return _absent("no probe has a reference that says no.")
+    answers = [answer for answer in evaluation.answers if answer.probe in clause_of]
     values: _Found = [
-        (one.system, one.probe, {"wrong_yes": float(says_yes(one.text, language[one.probe]))})
-        for one in evaluation.answers
-        if one.probe in clause_of
+        (one.system, one.probe, {"wrong_yes": float(side(one.text) == "yes")})
+        for one in answers
+        if one.text.strip()
     ]
-    return Cost(row=_compared(values, evaluation.systems, "wrong_yes", clause_of))
+    row = _compared(values, evaluation.systems, "wrong_yes", clause_of)
+    return Cost(row=row | _empty(answers))
 
 
 _ANSWERED: Mapping[str, Container[Polarity]] = {
@@ -91,13 +98,17 @@ def _denied(evaluation: Evaluation, polarities: Container[Polarity]) -> Cost:
     probes = {probe.id: probe for probe in affirmed if language[probe.clause] == LANGUAGE}
     if not probes:
         return _absent(_FOREIGN)
+    answers = [answer for answer in evaluation.answers if answer.probe in probes]
     values: _Found = [
         (answer.system, answer.probe, _refused(answer.text))
-        for answer in evaluation.answers
-        if answer.probe in probes
+        for answer in answers
+        if answer.text.strip()
     ]
     clause_of = {name: probe.clause for name, probe in probes.items()}
-    return Cost(row=_compared(values, evaluation.systems, "refused", clause_of))
+    row = _compared(values, evaluation.systems, "refused", clause_of) | _empty(answers)
+    if foreign := len(affirmed) - len(probes):
+        row["left_out"] = foreign
+    return Cost(row=row)
 
 
 def refusals(
@@ -110,7 +121,7 @@ def refusals(
     if not prompts:
         return _absent("give prompts with --refusals FILE (columns prompt, label and type).")
     if not _readable([prompt.prompt for prompt in prompts]):
-        return _absent(_FOREIGN)
+        return Cost(row={**_absent(_FOREIGN).row, "given": True})
     named = {f"{place}": prompt for place, prompt in enumerate(prompts)}
     questions = {name: prompt.prompt for name, prompt in named.items()}
     values: _Found = []
@@ -168,6 +179,11 @@ def _absent(why: str) -> Cost:
 
 def _readable(texts: Sequence[str]) -> bool:
     return detect_language("\n".join(texts)) == LANGUAGE
+
+
+def _empty(answers: Sequence[Answer]) -> Row:
+    counts = Counter(answer.system for answer in answers if not answer.text.strip())
+    return {"empty": dict(counts)} if counts else {}
 
 
 def _refused(answer: str) -> dict[str, float]:

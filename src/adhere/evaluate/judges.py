@@ -118,7 +118,9 @@ class LikelihoodJudge:
             for answer in (item.a, item.b)
         ]
         gains = self._grounding.gains(sides, f"judge {self.name}")
-        return [_of_two(a, b) for a, b in zip(gains[::2], gains[1::2], strict=True)]
+        return [
+            _of_two(item, a, b) for item, a, b in zip(items, gains[::2], gains[1::2], strict=True)
+        ]
 
 
 class PointwiseJudge:
@@ -145,7 +147,9 @@ class PointwiseJudge:
         }
         marks = log_odds(self._engine, asked, f"judge {self.name}", self._progress)
         return [
-            _of_two(*(marks[item.statement, item.question, answer] for answer in (item.a, item.b)))
+            _of_two(
+                item, *(marks[item.statement, item.question, answer] for answer in (item.a, item.b))
+            )
             for item in items
         ]
 
@@ -159,8 +163,10 @@ class PointwiseJudge:
         return Closed(prefix=head, prompt=text.removeprefix(head), yes=yes, no=no, chat=chat)
 
 
-def _of_two(a: float | None, b: float | None) -> Judgement:
-    """By two marks; None is a mark that could not be given."""
+def _of_two(item: Comparison, a: float | None, b: float | None) -> Judgement:
+    """By two marks; None is a mark that could not be given. Who says nothing loses."""
+    if bool(item.a.strip()) != bool(item.b.strip()):
+        return Judgement(winner="a" if item.a.strip() else "b")
     if a is None or b is None:
         return Judgement(winner="tie", unreadable=True)
     margin = a - b

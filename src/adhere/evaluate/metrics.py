@@ -153,6 +153,8 @@ def grounding_values(
 ) -> tuple[list[dict[str, float]], list[Dropped]]:
     """How far the passage makes each answer likelier to the teacher, in their order.
 
+    An answer without a word has no gain, and is nobody's failure.
+
     `probes`: id -> probe. `sources`: clause id -> text of the clause's passage.
     """
     asked = [probes[answer.probe] for answer in answers]
@@ -166,7 +168,8 @@ def grounding_values(
     values: list[dict[str, float]] = []
     dropped: list[Dropped] = []
     for answer, gain in zip(answers, gains, strict=True):
-        values.append({} if gain is None else {"grounding_gain": gain})
+        mute = not answer.text.strip()
+        values.append({} if gain is None or mute else {"grounding_gain": gain})
         if gain is None:
             detail = f"{answer.system}: the teacher could not score the answer"
             dropped.append(

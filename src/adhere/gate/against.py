@@ -31,6 +31,9 @@ def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]
         "preference_accuracy": settings.preference_margin,
         "yes_no_accuracy": settings.preference_margin,
     }
+    by_token = _of_one_tokenizer(old, new)
+    if not by_token:
+        del margins["reference_nll"]
     # An evaluation of an earlier version knows nothing of yes and no.
     checks = [
         *(
@@ -38,14 +41,36 @@ def compare(old: Evidence, new: Evidence, settings: GateSettings) -> list[Check]
             for metric, margin in margins.items()
             if (gains := _gains(old, new, shared, metric)) or metric != "yes_no_accuracy"
         ),
-        *_clause_by_clause(changes_between(old, new, settings.margin), old, new, settings.margin),
+        *(
+            _clause_by_clause(changes_between(old, new, settings.margin), old, new, settings.margin)
+            if by_token
+            else [_another_student(old, new)]
+        ),
         _results(old, new),
     ]
     return [*checks, *_not_compared(old, new, shared)]
 
 
+def _of_one_tokenizer(old: Evidence, new: Evidence) -> bool:
+    """Whether nats a token mean the same in both: other students cut texts into other tokens."""
+    return not old.student or not new.student or old.student == new.student
+
+
+def _another_student(old: Evidence, new: Evidence) -> Check:
+    reason = (
+        f"{old.run} aligned {old.student} and this run {new.student}: their nats a token are "
+        "of other tokens and cannot be compared."
+    )
+    return Check("against: likelihood", "cannot tell", reason)
+
+
 def changes_between(old: Evidence, new: Evidence, margin: float) -> list["Change"]:
-    """`clause_changes` from the old run to the new one, on the probes that they share."""
+    """`clause_changes` from the old run to the new one, on the probes that they share.
+
+    None where the two are of different students.
+    """
+    if not _of_one_tokenizer(old, new):
+        return []
     gains = _gains(old, new, _shared(old, new), "reference_nll")
     return clause_changes(gains, {key: new.probes[key].clause for key in gains}, margin)
 

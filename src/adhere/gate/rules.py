@@ -9,7 +9,7 @@ from typing import Any, Literal
 from adhere.errors import InputError
 from adhere.evaluate import ProbeScore
 from adhere.records import Probe
-from adhere.report.costs import REFUSED, WRONG_YES
+from adhere.report.costs import REFUSED, WRONG_YES, said_of_unread
 from adhere.report.data import (
     METRICS,
     Comparison,
@@ -19,7 +19,7 @@ from adhere.report.data import (
     read_estimate,
 )
 from adhere.settings import GateSettings
-from adhere.store import read_records, require_evaluated
+from adhere.store import read_manifest, read_records, require_evaluated
 
 Outcome = Literal["pass", "fail", "cannot tell", "not asked"]
 """Not asked: a rule without a limit, or of what the documents or the user gave nothing for."""
@@ -52,6 +52,8 @@ class Evidence:
     probes: Mapping[str, Probe]
     values: Mapping[str, Mapping[str, float]]
     """Probe id -> metric -> value, of the aligned model."""
+    student: str = ""
+    """What was aligned, where the evaluation tells."""
 
 
 def read_evidence(run: Path) -> Evidence:
@@ -64,12 +66,14 @@ def read_evidence(run: Path) -> Evidence:
     if system is None:
         raise InputError(f"{run}: no aligned model was evaluated, only {list(summary['systems'])}.")
     scores = read_records(run / "evaluate" / "scores.jsonl", ProbeScore)
+    made = read_manifest(run / "evaluate")
     return Evidence(
         run=run,
         system=system,
         summary=summary,
         probes={one.id: one for one in read_records(run / "curate" / "probes.jsonl", Probe)},
         values={score.probe: score.values for score in scores if score.system == system},
+        student=made.settings.get("models", {}).get("student", "") if made else "",
     )
 
 
@@ -147,7 +151,7 @@ _SHOWN: Mapping[Comparison, tuple[Outcome, str]] = {
     "better": ("pass", "it is better"),
     "worse": ("fail", "it is worse"),
     "overlap": ("fail", "the interval holds zero, so it is not shown to be better"),
-    "unknown": ("cannot tell", "without an interval this shows nothing"),
+    "unknown": ("cannot tell", "of so few clauses this shows nothing"),
 }
 
 
@@ -166,7 +170,7 @@ def _over_refusal(evidence: Evidence, settings: GateSettings) -> list[Check]:
             costs.get("duties", {}),
             not stand.isdisjoint({"required", "aspired to"}),
         ),
-        "safe requests": (safe.get("safe", safe), "safe" in safe),
+        "safe requests": (safe.get("safe", safe), "safe" in safe or safe.get("given", False)),
     }
     return [
         _at_most(
@@ -216,6 +220,8 @@ def _at_most(
         return Check(rule, "fail", f"{reason}.")
     if share.high is None or share.high > most:
         return Check(rule, "cannot tell", f"{reason}, and the interval reaches beyond.")
+    if unread := said_of_unread(cost, system):
+        return Check(rule, "cannot tell", f"{reason}, but {unread}.")
     return Check(rule, "pass", f"{reason}.")
 
 

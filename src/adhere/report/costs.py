@@ -63,10 +63,22 @@ def _marks(part: Mapping[str, Any]) -> list[Metric]:
     ]
 
 
+def said_of_unread(found: Mapping[str, Any], system: str | None) -> str:
+    """What of one cost could not be read of the system's answers, in words; empty if nothing."""
+    parts: list[str] = []
+    if empty := found.get("empty", {}).get(system, 0):
+        parts.append(f"{empty} empty answers left out")
+    if foreign := found.get("left_out", 0):
+        parts.append(f"{foreign} in other languages than English left out")
+    return ", ".join(parts)
+
+
 def _row(what: str, metric: Metric, found: Mapping[str, Any], ours: str | None) -> CostRow:
     if "absent" in found:
         return CostRow(what, metric, absent=found["absent"])
     systems = found["systems"]
+    if unread := said_of_unread(found, ours):
+        what = f"{what} ({unread})"
     change = next(
         (
             row

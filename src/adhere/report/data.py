@@ -152,6 +152,9 @@ METRICS = (
     Metric("length", "Answer length", "neither", "words of the answer", unit="words"),
 )
 
+_ALPHA = 0.05
+"""As the intervals' 95 %."""
+
 WIN_RATE = Metric(
     "win_rate", "Win rate", "higher", "wins and half the ties, of all verdicts", unit="per cent"
 )
@@ -170,6 +173,8 @@ class Estimate:
     low: float | None
     high: float | None
     n: int
+    p: float | None = None
+    """Of the test that a difference is 0; None of other values."""
 
     def versus(self, other: "Estimate", metric: Metric) -> Comparison:
         """Whether this interval is clear of the other's, and on which side.
@@ -194,8 +199,14 @@ class Estimate:
         return f"{metric.number(self.low)} to {metric.number(self.high)}"
 
     def sign(self, metric: Metric) -> Comparison:
-        """What a difference says: better or worse where its interval is clear of zero."""
-        return self.versus(Estimate(0, 0, 0, self.n), metric)
+        """What a difference says: better or worse where its interval is clear of zero.
+
+        Of fewer than six clauses no p is small, however clear the interval: unknown.
+        """
+        found = self.versus(Estimate(0, 0, 0, self.n), metric)
+        return (
+            "unknown" if found != "overlap" and self.p is not None and self.p >= _ALPHA else found
+        )
 
     def text(self, metric: Metric) -> str:
         """`91 % (84 to 96)`."""
@@ -206,7 +217,7 @@ def read_estimate(cell: Mapping[str, Any] | None, value: str = "value") -> Estim
     """The estimate in a table's cell; None where it was not, or could not be, measured."""
     if not cell or cell[value] is None or not isfinite(cell[value]):
         return None
-    return Estimate(cell[value], cell["low"], cell["high"], cell.get("n", 0))
+    return Estimate(cell[value], cell["low"], cell["high"], cell.get("n", 0), cell.get("p_value"))
 
 
 def estimate(summary: Mapping[str, Any], system: str, metric: str) -> Estimate | None:
