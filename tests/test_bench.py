@@ -73,6 +73,19 @@ def test_what_is_trained_is_found_whether_adapter_or_checkpoint(
     assert one.trained(one.finished["dpo"]) == (tiny_student, run / "dpo-alone" / "adapter")
 
 
+def test_an_adapter_lies_over_what_it_was_trained_on_whatever_the_settings_are_now(
+    adapted_run: Path, tuned_run: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(adapted_run, tmp_path / "run")
+    shutil.rmtree(run / "midtrain", ignore_errors=True)
+    shutil.copytree(tuned_run / "sft", run / "midtrain")
+    finish(run, "midtrain", "x")
+    finish(run, "sft", "y", "midtrain")
+    off = RunSettings.read(run / "run.toml").merge({"midtrain": {"enabled": False}}, "test")
+    checkpoint, _ = Bench(run, off, NoProgress()).trained("dpo")
+    assert checkpoint == run / "midtrain" / "model"
+
+
 def test_what_was_trained_from_another_student_is_not_laid_over_this_one(
     adapted_run: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from adhere.settings import RunSettings
 from adhere.sheets import read_sheets
 from adhere.store import (
     Manifest,
+    alone_in,
     folder_hashes,
     read_manifest,
     read_records,
@@ -124,6 +125,9 @@ def test_the_same_run_gives_the_same_sheet(run: Path) -> None:
 def test_filled_sheets_become_a_judge_named_people(run: Path) -> None:
     rows = export(run, "sheet.csv", "--against", "base", "--pairs", "12", "--exam", "40")
     before = read_manifest(run / "evaluate")
+    with alone_in(run):
+        said = adhere("judge-import", str(run), fill(rows, rightly))
+    assert (said.code, "another adhere works in this folder" in said.err) == (2, True)
     said = adhere("judge-import", str(run), fill(rows, rightly))
     assert (said.code, said.err) == (0, "")
     assert "people: 32 of 32 exam pairs right." in said.out

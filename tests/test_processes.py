@@ -18,7 +18,7 @@ from test_train import EXAMPLES, PAIRS, PROBES
 
 from adhere import processes
 from adhere.bench import Bench
-from adhere.errors import EngineError, InputError
+from adhere.errors import AdhereError, EngineError, InputError
 from adhere.processes import (
     count_here,
     from_first,
@@ -323,6 +323,15 @@ def test_what_training_needs_does_not_include_the_teacher(begun: Path) -> None:
     bench.check(asking=False)
     with pytest.raises(EngineError):
         bench.check()
+
+
+def test_what_generation_needs_does_not_include_what_an_evaluation_asks(begun: Path) -> None:
+    away = {"evaluate": {"systems": {"gpt": "http://127.0.0.1:9/v1#m"}, "pairs": "none.jsonl"}}
+    settings = RunSettings.read(begun / "run.toml").merge(away, "test")
+    bench = Bench(begun, settings, NoProgress())
+    bench.check(training=False, evaluating=False)
+    with pytest.raises(AdhereError):
+        bench.check(training=False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

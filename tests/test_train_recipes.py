@@ -279,6 +279,15 @@ def test_an_adapter_is_laid_over_the_checkpoint_that_it_was_trained_on(run: Path
     assert Bench(run, longer, NoProgress()).student_engine("sft").name != name
 
 
+def test_what_an_attempt_in_another_tuning_left_is_not_kept(
+    tiny_student: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    train_sft(EXAMPLES, [], tiny_student, None, other(SFT, epochs=1), tmp_path, NoProgress())
+    assert not (tmp_path / "model").exists()
+    assert (tmp_path / "adapter" / "adapter_config.json").exists()
+
+
 # General instructions
 
 GENERAL = [Instruction(question=f"general {i}", answer="yes") for i in range(12)]

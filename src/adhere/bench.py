@@ -43,18 +43,27 @@ class Bench:
         """A file of the run; of several processes, the first reads it for all."""
         return from_first(lambda: read_records(self.run / name, kind))
 
-    def check(self, *, asking: bool = True, scoring: bool = True, training: bool = True) -> None:
+    def check(
+        self,
+        *,
+        asking: bool = True,
+        scoring: bool = True,
+        training: bool = True,
+        evaluating: bool = True,
+    ) -> None:
         """Raise now what would otherwise be found after an hour.
 
         Unknown or unreachable models, missing packages, files of the user's that are not
         of their layout, a way of training that this machine does not have; weights are
         fetched here. Unless `asking`, only what training needs: a teacher whose server has
         made room for it need not answer. Unless `scoring`, the teacher need not say how
-        likely a given text is. Unless `training`, nothing of how the trainings are set.
+        likely a given text is. Unless `training`, nothing of how the trainings are set. Unless
+        `evaluating`, nothing that an evaluation alone asks or reads.
         """
         if asking:
-            read_extras(self.settings.evaluate)
-            self.check_engines()
+            if evaluating:
+                read_extras(self.settings.evaluate)
+            self.check_engines(evaluating=evaluating)
             if scoring:
                 self.check_likelihoods()
             checkpoint_folder(self.settings.models.embedder, self.progress)
@@ -64,10 +73,13 @@ class Bench:
         else:
             check_libraries()
 
-    def check_engines(self) -> None:
-        """Raise EngineError where a model that the run asks is out of reach."""
-        others = [self.engine_at(address) for address in self.settings.evaluate.systems.values()]
-        for engine in dict.fromkeys((self.engine, *self.judges, *others)):
+    def check_engines(self, *, evaluating: bool) -> None:
+        """Raise EngineError where a model is out of reach: the teacher, or all that evaluate."""
+        asked = [self.engine]
+        if evaluating:
+            asked += self.judges
+            asked += map(self.engine_at, self.settings.evaluate.systems.values())
+        for engine in dict.fromkeys(asked):
             engine.check()
 
     def check_likelihoods(self) -> None:
@@ -147,7 +159,14 @@ class Bench:
         self._require_student(stage)
         if (self.run / stage / "model").is_dir():
             return self.run / stage / "model", None
-        return self.trained(self.before(stage))[0], self.run / stage / "adapter"
+        return self.trained(self._began_from(stage))[0], self.run / stage / "adapter"
+
+    def _began_from(self, stage: str) -> str | None:
+        """The training that this finished one went on from, whatever the settings are now."""
+        made = read_manifest(self.run / stage)
+        if stage == "sft" and made:
+            return "midtrain" if "midtrain" in made.inputs else None
+        return self.before(stage)
 
     def _require_student(self, stage: str) -> None:
         manifest, student = read_manifest(self.run / stage), self.settings.models.student
@@ -159,7 +178,7 @@ class Bench:
             )
 
     def before(self, stage: str) -> str | None:
-        """The training that this one goes on from, if any."""
+        """The training that this one goes on from by these settings, if any."""
         midtrained = "midtrain" if self.settings.midtrain.enabled else None
         return {"sft": midtrained, "dpo": "sft"}.get(stage)
 

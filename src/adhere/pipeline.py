@@ -13,6 +13,7 @@ from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
 from adhere.errors import EngineError, InputError
 from adhere.files import files_in
+from adhere.ladder import check_systems
 from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
@@ -89,6 +90,8 @@ def run_stages(
 
 def _bring_up_to_date(bench: Bench, wanted: Sequence[str], *, again: bool) -> None:
     settings, progress, checked = bench.settings, bench.progress, False
+    if "evaluate" in wanted:
+        check_systems(settings.evaluate.systems)
     for name in [stage for stage in STAGES if stage in wanted]:
         if why := switched_off(name, settings):
             progress.stage(name, f"off ({why})")
@@ -99,8 +102,15 @@ def _bring_up_to_date(bench: Bench, wanted: Sequence[str], *, again: bool) -> No
         if not checked and needs_models(name):
             trains = [STAGES[stage].resumes for stage in wanted]
             asking, training = not all(trains), any(trains)
-            scoring = any(needs_likelihoods(stage, settings) for stage in wanted)
-            from_first(partial(bench.check, asking=asking, scoring=scoring, training=training))
+            from_first(
+                partial(
+                    bench.check,
+                    asking=asking,
+                    scoring=any(needs_likelihoods(stage, settings) for stage in wanted),
+                    training=training,
+                    evaluating="evaluate" in wanted,
+                )
+            )
             checked = True
         progress.stage(name, STAGES[name].does)
         manifest = _run_stage(bench, name, *todo)
@@ -191,7 +201,7 @@ def _say_failures(bench: Bench, name: str, before: CacheStats) -> None:
     said = f"{failed:,} of {new:,} requests failed (the last: {now.last_error})"
     asked = new + now.hits - before.hits
     passing = failed - (now.refused - before.refused)
-    away = _out_of_reach(bench) if passing else ""
+    away = _out_of_reach(bench, name) if passing else ""
     if away or failed == asked or passing > MOST_FAILED * asked:
         remedy = away or "Mend that."
         raise EngineError(
@@ -200,10 +210,10 @@ def _say_failures(bench: Bench, name: str, before: CacheStats) -> None:
     bench.progress.note(f"{said}; `adhere {name} {bench.run} --again` asks them anew.")
 
 
-def _out_of_reach(bench: Bench) -> str:
-    """What is wrong with a model that cannot be asked now; empty where all can."""
+def _out_of_reach(bench: Bench, stage: str) -> str:
+    """What is wrong with a model of the stage's that cannot be asked now; empty where all can."""
     try:
-        bench.check_engines()
+        bench.check_engines(evaluating=stage == "evaluate")
     except EngineError as error:
         return str(error)
     return ""

@@ -41,9 +41,11 @@ def import_review(run: Path, sheet: Path) -> None:
     """
     with errors_in_words():
         from adhere import review
+        from adhere.store import alone_in
 
         saved(run)
-        done = review.import_review(run, sheet)
+        with alone_in(run):
+            done = review.import_review(run, sheet)
         print(
             f"{done.accepted:,} accepted, {done.edited:,} edited, {done.rejected:,} rejected, "
             f"{done.undecided:,} undecided. `adhere run {run}` uses them."

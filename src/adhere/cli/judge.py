@@ -35,8 +35,11 @@ def judge_export(
     """
     with errors_in_words():
         from adhere.people import KEY, export_sheet
+        from adhere.store import alone_in
 
-        rows = export_sheet(run, saved(run), out, against=against, pairs=pairs, exam=exam)
+        settings = saved(run)
+        with alone_in(run):
+            rows = export_sheet(run, settings, out, against=against, pairs=pairs, exam=exam)
         print(f"{out}: {rows} pairs. Write 1, 2 or tie under 'better', then")
         print(f"adhere judge-import {run} {out}")
         print(f"What each row hides is in {run / KEY}; do not look there before.")
@@ -56,10 +59,13 @@ def judge_import(run: Path, *sheets: Path) -> None:
     with errors_in_words():
         from adhere.errors import InputError
         from adhere.people import import_sheets
+        from adhere.store import alone_in
 
         if not sheets:
             raise InputError(f"no sheet: `adhere judge-import {run} FILE`.")
-        row = import_sheets(run, saved(run), sheets)
+        settings = saved(run)
+        with alone_in(run):
+            row = import_sheets(run, settings, sheets)
         print(f"people: {row['right']} of {row['n']} exam pairs right.")
         print(row["withheld"] or f"Their win rates are in {run / 'evaluate' / 'summary.json'}.")
         print(f"`adhere report {run}` shows them on the page.")

@@ -379,6 +379,8 @@ def _save(trainer: Any, work: Work) -> None:
     whole = trainer.accelerator.get_state_dict(model) if is_sharded() else None
     if not is_first():
         return
+    for left in ("model", "adapter"):  # by an attempt that failed after this, in another tuning
+        shutil.rmtree(folder / left, ignore_errors=True)
     if not hasattr(model, "peft_config"):
         model.save_pretrained(folder / "model", state_dict=whole)
         work.tokenizer.save_pretrained(folder / "model")
