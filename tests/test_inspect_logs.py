@@ -12,6 +12,7 @@ from conftest import adhere
 
 from adhere.evaluate import ProbeScore
 from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe, Verdict
+from adhere.settings import RunSettings
 from adhere.store import read_records, write_records
 
 
@@ -146,6 +147,18 @@ def test_a_probe_that_was_not_answered_says_why(run: Path) -> None:
     [sample] = [one for one in log.samples if one.id == lost.probe]
     assert sample.error.message == f"{lost.system}: out of reach"
     assert log.results.completed_samples == log.results.total_samples - 1
+
+
+def test_settings_are_those_that_the_run_was_made_with(
+    run: Path, run_settings: RunSettings
+) -> None:
+    now = {"models": {"teacher": "http://there:1/v1#t"}, "evaluate": {"max_tokens": 99, "seed": 5}}
+    run_settings.merge(now, "test").write(run / "run.toml")
+    assert adhere("export-inspect", str(run)).code == 0
+    made = read(run / "inspect" / "base.eval").eval
+    assert made.metadata["teacher"] == run_settings.models.teacher
+    assert made.metadata["student"] == run_settings.models.student
+    assert (made.model_generate_config.max_tokens, made.model_generate_config.seed) == (8, 0)
 
 
 def test_only_logs_of_the_same_names_are_replaced(run: Path, tmp_path: Path) -> None:

@@ -101,6 +101,17 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
+def made_with(manifest: Manifest | None, name: str, otherwise: Any) -> Any:
+    """A setting (`sft.seed`) as a finished stage had it; the run file may be another since.
+
+    A stage depends on all of a section or on some of its settings. `otherwise`: where the
+    manifest has none of that name.
+    """
+    settings = manifest.settings if manifest else {}
+    section, _, part = name.partition(".")
+    return settings.get(name, settings.get(section, {}).get(part, otherwise))
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST, asdict(manifest))
 

@@ -45,6 +45,7 @@ class Card:
     student: str
     """As the run's settings have it: a catalogue name, a folder, or a hub repository."""
     teacher: str
+    """The model that wrote the rows."""
     system: str
     lora: bool
     """An adapter was trained, and is merged in; else every weight."""
