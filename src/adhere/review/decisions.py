@@ -131,6 +131,11 @@ class Review:
         )
 
 
+def decided(run: Path, kind: Kind, rows: Iterable[R]) -> list[R]:
+    """The rows after a person's decisions, for a reader of what `curate` has not yet seen."""
+    return Review(run, "curate", [kind]).apply(kind, rows, [])
+
+
 def _edited(row: R, decision: Decision) -> R:
     """The row with a person's texts; its origin leads back to the row that it was."""
     origin = replace(
