@@ -269,7 +269,7 @@ def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     assert "| untested | 1 |" in body
     assert "- Children row with an adult." in body
     assert STATEMENTS["cannot tell"] not in body
-    assert "| Reference NLL ↓ | 2.50 [2.00, 3.00] | 1.25 [0.75, 1.75] |" in body
+    assert "| Reference NLL ↓ | 2.50 [2.00, 3.00], n = 3 | 1.25 [0.75, 1.75], n = 3 |" in body
     assert "Judge `likelihood`: admitted, 90% of 60 exam pairs" in body
     assert "Judge `asked`: withheld: it guessed." in body
     assert "Win rate against base, judge `likelihood`: 80\u00a0% [70, 90] as it judged" in body
