@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import adhere
+from fakes import finish
 
 from adhere.evaluate import ProbeScore
 from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe, Verdict
@@ -185,6 +186,18 @@ def test_a_run_that_is_not_evaluated_or_not_any_more_is_refused(run: Path) -> No
     said = adhere("export-inspect", str(run))
     assert (said.code, "not evaluated yet" in said.err) == (2, True)
     assert not (run / "inspect").exists()
+
+
+def test_an_evaluation_of_another_model_makes_no_logs(tmp_path: Path) -> None:
+    RunSettings().write(tmp_path / "run.toml")
+    finish(tmp_path, "dpo", "before")
+    finish(tmp_path, "evaluate", "numbers", "dpo")
+    (tmp_path / "evaluate/summary.json").write_text('{"systems": {}}', encoding="utf-8")
+    finish(tmp_path, "dpo", "trained anew")
+    said = adhere("export-inspect", str(tmp_path))
+    assert said.code == 2
+    assert "'evaluate' is out of date, since 'dpo' is another now; run `adhere ev" in said.err
+    assert not (tmp_path / "inspect").exists()
 
 
 def test_without_inspect_the_extra_is_named(

@@ -15,9 +15,10 @@ from adhere.errors import InputError, MissingExtraError
 from adhere.evaluate.agreement import CREDIT
 from adhere.evaluate.statistics import LEVEL
 from adhere.evaluate.tables import Row
+from adhere.evaluated import require_evaluated
 from adhere.records import Probe, Verdict, record_id
 from adhere.settings import RunSettings
-from adhere.store import MANIFEST, Manifest, made_with, read_manifest, read_summary
+from adhere.store import MANIFEST, Manifest, made_with, read_manifest
 from adhere.trace import ClauseTrail, RowTrail, RunRecords, clause_trail, read_run
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def export_logs(run: Path, settings: RunSettings, out: Path) -> list[Path]:
     """Write `SYSTEM.eval` for each system evaluated into `out`, each under its name when whole.
 
     A log of the same name is replaced; whatever else is in `out` stays. Raises InputError for
-    a run that is not evaluated, or not since its probes changed, and where `out` is no folder;
+    a run that is not evaluated, or not as it is now, and where `out` is no folder;
     MissingExtraError where inspect_ai is not installed.
     """
     try:
@@ -75,7 +76,7 @@ def export_logs(run: Path, settings: RunSettings, out: Path) -> list[Path]:
 
 
 def _read(run: Path, settings: RunSettings) -> _Evaluated:
-    manifest = read_manifest(run / "evaluate")
+    summary, manifest = require_evaluated(run), read_manifest(run / "evaluate")
     if manifest is None:
         raise InputError(f"{run}: not evaluated yet; `adhere run {run}` first.")
     records = read_run(run)
@@ -91,7 +92,7 @@ def _read(run: Path, settings: RunSettings) -> _Evaluated:
         manifest=manifest,
         generated=read_manifest(run / "generate"),
         finished=datetime.fromtimestamp((run / "evaluate" / MANIFEST).stat().st_mtime, UTC),
-        summary=read_summary(run),
+        summary=summary,
         probes=probes,
     )
 

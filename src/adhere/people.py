@@ -26,6 +26,7 @@ from adhere.evaluate.sheet import (
 )
 from adhere.evaluate.summary import judge_row
 from adhere.evaluate.wins import win_rates
+from adhere.evaluated import require_evaluated
 from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Answer, Clause, Passage, Probe, Verdict
@@ -37,7 +38,6 @@ from adhere.store import (
     fresh_folder,
     read_manifest,
     read_records,
-    require_evaluated,
     write_json,
     write_manifest,
     write_records,

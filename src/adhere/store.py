@@ -146,19 +146,6 @@ def read_summary(run: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def require_evaluated(run: Path) -> dict[str, Any]:
-    """The summary of the run's evaluation.
-
-    Raises InputError where there is none, or it is not of the model, clauses and rows that are
-    there; with the aligned model's own trainings, since it may lie over a checkpoint that changed.
-    """
-    summary = read_summary(run)
-    if not summary:
-        raise InputError(f"{run}: not evaluated yet; run `adhere evaluate {run}` first.")
-    require_current(run, ("sft", "dpo", "evaluate"))
-    return summary
-
-
 def refuse_strangers(out: Path, is_ours: Callable[[Path], bool]) -> None:
     """Raise InputError where `out` is neither free, nor empty, nor an older export of ours."""
     if not out.exists() or (out.is_dir() and (not any(out.iterdir()) or is_ours(out))):

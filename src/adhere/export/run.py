@@ -10,6 +10,7 @@ from typing import Any
 from adhere.bench import ADAPTERS, Bench
 from adhere.engines.transformers import end_tokens
 from adhere.errors import EngineError, InputError, MissingExtraError, SettingsError
+from adhere.evaluated import require_evaluated
 from adhere.export.card import Card, repository
 from adhere.export.gguf_file import Kind, write_gguf
 from adhere.export.merge import load_trained, write_merged
@@ -24,7 +25,6 @@ from adhere.store import (
     made_with,
     read_manifest,
     refuse_strangers,
-    require_evaluated,
 )
 
 PROMPTS = 12

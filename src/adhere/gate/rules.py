@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from adhere.errors import InputError
 from adhere.evaluate import ProbeScore
+from adhere.evaluated import require_evaluated
 from adhere.records import Probe
 from adhere.report.costs import REFUSED, WRONG_YES
 from adhere.report.data import (
@@ -19,7 +20,7 @@ from adhere.report.data import (
     read_estimate,
 )
 from adhere.settings import GateSettings
-from adhere.store import read_records, require_evaluated
+from adhere.store import read_records
 
 Outcome = Literal["pass", "fail", "cannot tell", "not asked"]
 """Not asked: a rule without a limit, or of what the documents or the user gave nothing for."""
