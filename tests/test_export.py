@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from adhere.models import checkpoint_folder
 from adhere.progress import NoProgress
 from adhere.records import Document, Message, Probe, Request, Sampling
 from adhere.settings import RunSettings
-from adhere.store import read_records, write_records
+from adhere.store import read_manifest, read_records, write_manifest, write_records
 
 FILES = {
     "README.md",
@@ -268,7 +269,7 @@ def test_the_card_says_what_the_run_says(exported: tuple[Path, str]) -> None:
     assert "| untested | 1 |" in body
     assert "- Children row with an adult." in body
     assert STATEMENTS["cannot tell"] not in body
-    assert "| Reference NLL ↓ | 2.50 [2.00, 3.00] | 1.25 [0.75, 1.75] |" in body
+    assert "| Reference NLL ↓ | 2.50 [2.00, 3.00], n = 3 | 1.25 [0.75, 1.75], n = 3 |" in body
     assert "Judge `likelihood`: admitted, 90% of 60 exam pairs" in body
     assert "Judge `asked`: withheld: it guessed." in body
     assert "Win rate against base, judge `likelihood`: 80\u00a0% [70, 90] as it judged" in body
@@ -284,6 +285,18 @@ def test_no_path_of_this_machine_is_published(
         data = file.read_bytes()
         assert str(student.parent).encode() not in data, file.name
         assert str(complete).encode() not in data, file.name
+
+
+def test_the_card_names_the_teacher_that_wrote_the_rows(run: Path, no_gguf: None) -> None:
+    finish(run, "generate", "rows")
+    made = read_manifest(run / "generate")
+    assert made is not None
+    settings = {"models": {"teacher": "scripted:wrote.toml"}}
+    write_manifest(run / "generate", replace(made, settings=settings))
+    said = adhere("export", str(run), "-q")
+    assert said.code == 0, said.err
+    card = (run / "export" / "README.md").read_text(encoding="utf-8")
+    assert "rows were written by `scripted:wrote.toml` from" in card
 
 
 @pytest.mark.parametrize(("system", "adapter"), [("sft", "sft"), ("dpo", "dpo-alone")])

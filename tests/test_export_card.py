@@ -85,24 +85,44 @@ def test_what_alignment_cost_is_said_and_what_was_not_measured() -> None:
     assert "permit: declined or denied. Not measured: nothing is permitted." in card
 
 
-def test_what_computed_the_metrics_is_said() -> None:
+def evaluation(card: str) -> str:
+    return card.split("## Evaluation")[1].split("\n## ")[0]
+
+
+def test_what_computed_the_metrics_shown_is_said_and_of_no_others() -> None:
     own = {"library": "adhere", "version": "1.2", "model": "each system's own"}
     metrics = {
         "reference_nll": own,
         "preference_accuracy": own,
-        "rouge_l": {"library": "rouge-score", "version": "0.1"},
         "embedding_similarity": own | {"model": "/home/me/embedder"},
+        "rouge_l": {"library": "rouge-score", "version": "0.1"},
+        "refused": {"library": "adhere", "version": "1.2"},
+        "perplexity": own,
         "bertscore": {"absent": "no library computes it"},
     }
-    evaluation = written(summary(metrics=metrics)).split("## Evaluation")[1].split("\n## ")[0]
+    measured = dict.fromkeys(("reference_nll", "embedding_similarity"), estimate(1.0))
+    found = summary(systems=dict.fromkeys(SYSTEMS, measured), metrics=metrics, costs=costs())
     assert (
-        "\nComputed by:\n\n"
-        "- Reference NLL, Preference accuracy: adhere 1.2 (model: each system's own)\n"
-        "- ROUGE-L: rouge-score 0.1\n"
-        "- Embedding similarity: adhere 1.2 (model: embedder)\n"
-        "- BERTScore: not measured (no library computes it)\n"
-    ) in evaluation
+        evaluation(written(found))
+        .strip()
+        .endswith(
+            "\nComputed by:\n\n"
+            "- Reference NLL: adhere 1.2 (model: each system's own)\n"
+            "- Embedding similarity: adhere 1.2 (model: embedder)\n"
+            "- Refusals: adhere 1.2"
+        )
+    )
     assert "Computed by" not in written(summary())
+
+
+def test_each_metric_is_shown_with_its_own_number_of_probes() -> None:
+    few = estimate(0.5, 0.25, 0.75) | {"n": 4}
+    systems = {name: {"reference_nll": estimate(2.0)} for name in SYSTEMS}
+    systems["sft+dpo"]["yes_no_accuracy"] = few
+    table = evaluation(written(summary(systems=systems)))
+    assert "Of 9 held-out probes, each metric is of the n that it can be measured on" in table
+    assert "↓ | 2.00, n = 9 | 2.00, n = 9 |" in table
+    assert "↑ | – | 50\u00a0% [25, 75], n = 4 |" in table
 
 
 def test_what_looked_wrong_in_training_is_a_limit() -> None:

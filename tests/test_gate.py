@@ -18,6 +18,7 @@ from adhere.gate import changes_between, compare, judge, opens, read_evidence
 from adhere.gate.against import clause_changes
 from adhere.gate.rules import Check, Evidence
 from adhere.records import Probe
+from adhere.review.decisions import Decision, write_decisions
 from adhere.settings import GateSettings, RunSettings
 from adhere.stages import STAGES, settings_of
 from adhere.store import write_records
@@ -530,6 +531,19 @@ def test_an_evaluation_of_another_model_is_no_evidence(tmp_path: Path) -> None:
         )
     finish(run, "midtrain", "trained anew")
     assert "'sft' is out of date, since 'midtrain' is" in adhere("gate", str(run)).err
+
+
+def test_an_evaluation_before_a_person_s_decisions_is_no_evidence(tmp_path: Path) -> None:
+    run = written(tmp_path / "run", losses())
+    finish(run, "curate", "rows")
+    finish(run, "evaluate", "numbers", "curate")
+    assert adhere("gate", str(run)).code == 0
+    write_decisions(run, [Decision(kind="probes", row="c0-0", choice="accept", seen={})])
+    said = adhere("gate", str(run))
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(
+        f"adhere: {run}: 'curate' is out of date, since the decisions about its rows are others"
+    )
 
 
 def test_a_run_without_an_aligned_model_says_so(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from conftest import adhere
+from fakes import finish
 
 from adhere.evaluate import ProbeScore
 from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe, Verdict
+from adhere.settings import RunSettings
 from adhere.store import read_records, write_records
 
 
@@ -148,6 +150,18 @@ def test_a_probe_that_was_not_answered_says_why(run: Path) -> None:
     assert log.results.completed_samples == log.results.total_samples - 1
 
 
+def test_settings_are_those_that_the_run_was_made_with(
+    run: Path, run_settings: RunSettings
+) -> None:
+    now = {"models": {"teacher": "http://there:1/v1#t"}, "evaluate": {"max_tokens": 99, "seed": 5}}
+    run_settings.merge(now, "test").write(run / "run.toml")
+    assert adhere("export-inspect", str(run)).code == 0
+    made = read(run / "inspect" / "base.eval").eval
+    assert made.metadata["teacher"] == run_settings.models.teacher
+    assert made.metadata["student"] == run_settings.models.student
+    assert (made.model_generate_config.max_tokens, made.model_generate_config.seed) == (8, 0)
+
+
 def test_only_logs_of_the_same_names_are_replaced(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "logs"
     out.mkdir()
@@ -172,6 +186,18 @@ def test_a_run_that_is_not_evaluated_or_not_any_more_is_refused(run: Path) -> No
     said = adhere("export-inspect", str(run))
     assert (said.code, "not evaluated yet" in said.err) == (2, True)
     assert not (run / "inspect").exists()
+
+
+def test_an_evaluation_of_another_model_makes_no_logs(tmp_path: Path) -> None:
+    RunSettings().write(tmp_path / "run.toml")
+    finish(tmp_path, "dpo", "before")
+    finish(tmp_path, "evaluate", "numbers", "dpo")
+    (tmp_path / "evaluate/summary.json").write_text('{"systems": {}}', encoding="utf-8")
+    finish(tmp_path, "dpo", "trained anew")
+    said = adhere("export-inspect", str(tmp_path))
+    assert said.code == 2
+    assert "'evaluate' is out of date, since 'dpo' is another now; run `adhere ev" in said.err
+    assert not (tmp_path / "inspect").exists()
 
 
 def test_without_inspect_the_extra_is_named(

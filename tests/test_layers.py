@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("embedding",),
     ("engines",),
     ("teacher", "grounding", "review", "text_coverage"),
-    ("support",),
+    ("support", "evaluated"),
     ("readers",),
     ("ingest", "clauses", "conflicts", "generate", "curate", "train", "evaluate", "report"),
     ("gate", "trace", "people"),

@@ -11,11 +11,14 @@ from fakes import Notes
 from test_evaluate import CLAUSES, PASSAGES, PROBES
 from test_evaluate import run as evaluated
 
+from adhere.assess import material
+from adhere.bench import Bench
 from adhere.evaluate.exam import exam_pairs
 from adhere.evaluate.judges import Comparison
 from adhere.evaluate.sheet import BlindPair, blind_pairs, people_alpha, people_verdicts
 from adhere.people import KEY, judged_before
-from adhere.records import Answer, Verdict
+from adhere.records import Answer, Document, Verdict
+from adhere.review.decisions import Decision, write_decisions
 from adhere.settings import RunSettings
 from adhere.sheets import read_sheets
 from adhere.store import (
@@ -116,6 +119,29 @@ def test_the_sheet_shows_what_is_needed_and_tells_no_system(run: Path, name: str
     assert kinds != sorted(kinds)  # shuffled
     for row in rows:
         assert not {"sft", "dpo", "base", "rag"} & set(" ".join(row.values()).lower().split())
+
+
+def test_no_judge_is_examined_on_a_reference_that_a_person_rejected(run: Path) -> None:
+    wrong, poor = PROBES[:2]
+    texts = {"question": poor.question, "reference": "As the person says.", "contrast": ""}
+    decisions = [
+        Decision(kind="probes", row=wrong.id, choice="reject", seen=texts),
+        Decision(kind="probes", row=poor.id, choice="edit", seen=texts, texts=texts),
+    ]
+    write_decisions(run, decisions)
+    export(run, "sheet.csv", "--exam", "1000")
+    key = [pair.comparison for pair in read_records(run / KEY, BlindPair) if pair.exam]
+    shown = {text for pair in key for text in (pair.a, pair.b)}
+    assert shown.isdisjoint({wrong.reference, poor.reference})
+    assert texts["reference"] in shown
+    for name in ("examples", "pairs"):
+        write_records(run / f"curate/{name}.jsonl", [])
+    of = sorted({clause.document for clause in CLAUSES})
+    documents = [Document(id=one, name=one, format="text", sha256=one, text="") for one in of]
+    write_records(run / "ingest/documents.jsonl", documents)
+    exam = material(Bench(run, RunSettings(), Notes())).exam
+    others = [probe.reference for probe in PROBES[2:]]
+    assert [one.reference for one in exam] == [texts["reference"], *others]
 
 
 def test_the_same_run_gives_the_same_sheet(run: Path) -> None:

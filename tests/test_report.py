@@ -582,6 +582,37 @@ def test_another_system_stands_among_the_settings(data: ReportData, tmp_path: Pa
     assert "evaluate.systems.big scripted:big.json changed" in words_of(page, "#settings")
 
 
+def test_what_was_made_is_told_as_it_was_made_and_not_as_it_is_set_now(
+    data: ReportData, tmp_path: Path
+) -> None:
+    models = {"teacher": "scripted:wrote.toml", "student": "pupil", "embedder": "embeds"}
+    made = {
+        "generate": {"models": models},
+        "sft": {"models.student": "pupil", "sft": {"seed": 3, "epochs": 2.0}},
+        "dpo": {"models.student": "pupil", "dpo": {"seed": 4}},
+        "evaluate": {"models": models | {"teacher": "scripted:judged.toml"}, "evaluate": {}},
+    }
+    manifests = [replace(manifest(name, 1.0, {}), settings=made[name]) for name in made]
+    now = {"models": {"teacher": "scripted:now.toml", "student": "another"}, "sft": {"seed": 9}}
+    settings = data.settings.merge(now | {"evaluate": {"systems": {"new": "scripted:a"}}}, "test")
+    page = written(replace(data, settings=settings, manifests=manifests), tmp_path)
+    assert words_of(page, "header").endswith(
+        "Student pupil Teacher scripted:wrote.toml Embeddings embeds"
+    )
+    assert "were kept for training pupil." in words_of(page, "#summary")
+    said = words_of(page, "#limits")
+    assert "One training seed (sft 3, dpo 4): another" in said
+    assert "were written by scripted:wrote.toml, not by people" in said
+    table = words_of(page, "#settings")
+    assert "models.teacher (generate) scripted:wrote.toml changed" in table
+    assert "models.teacher (evaluate) scripted:judged.toml changed" in table
+    assert "models.student pupil changed" in table
+    assert "sft.epochs 2.0 changed" in table
+    for unused in ("now.toml", "another", "systems.new"):
+        assert unused not in table
+    assert "gate.followed" in table  # of no stage, so as it is now
+
+
 EMPTY = ReportData(settings=RunSettings(), date=date(2026, 3, 2))
 
 

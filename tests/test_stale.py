@@ -1,10 +1,15 @@
 """A run of which a stage was made anew: what reads the rest says so in a sentence."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 from conftest import DOCUMENT, adhere
+from fakes import finish
+
+from adhere.records import Clause
+from adhere.store import read_records
 
 
 def refused(run: Path, stage: str, *command: str) -> None:
@@ -41,6 +46,22 @@ def test_rows_of_an_edited_document_are_not_exported(edited: Path, tmp_path: Pat
 def test_clauses_of_other_passages_are_not_compared(run: Path, finished: Path) -> None:
     assert adhere("ingest", str(run), "--ingest.passage-chars=200").code == 0
     refused(run, "clauses", "diff", str(finished), str(run))
+
+
+def test_results_of_an_earlier_model_are_told_as_such(run: Path, finished: Path) -> None:
+    [clause, *_] = read_records(run / "clauses/clauses.jsonl", Clause)
+    commands = (("trace", str(run), clause.id), ("diff", str(finished), str(run)))
+    for command in commands:
+        assert (adhere(*command).code, adhere(*command).err) == (0, "")
+    finish(run, "dpo", "trained anew")
+    for command in commands:
+        said = adhere(*command, "--json")
+        assert said.code == 0
+        assert json.loads(said.out)
+        assert said.err.startswith(
+            f"adhere: results are of an earlier state of the run: {run}: 'evaluate' is out of date"
+        )
+        assert said.err.count("\n") == 1
 
 
 def test_sheets_about_other_probes_are_not_imported(run: Path, tmp_path: Path) -> None:

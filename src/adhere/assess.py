@@ -25,6 +25,7 @@ from adhere.records import (
     PreferencePair,
     Probe,
 )
+from adhere.review import decided
 from adhere.store import write_json, write_records
 
 
@@ -94,7 +95,7 @@ def material(bench: Bench) -> Material:
     taught, preferred = (Counter(row.clause for row in rows) for rows in (examples, pairs))
     return Material(
         probes=bench.read("curate/probes.jsonl", Probe),
-        exam=bench.read("generate/probes.jsonl", Probe),
+        exam=decided(bench.run, "probes", bench.read("generate/probes.jsonl", Probe)),
         clauses=clauses,
         passages=bench.read("ingest/passages.jsonl", Passage),
         training={clause.id: (taught[clause.id], preferred[clause.id]) for clause in clauses},

@@ -18,7 +18,7 @@ from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Document
 from adhere.settings import RunSettings
-from adhere.store import read_manifest, read_records
+from adhere.store import made_with, read_manifest, read_records
 from adhere.teacher import Teacher
 from adhere.train import check_libraries, check_training
 
@@ -170,7 +170,7 @@ class Bench:
 
     def _require_student(self, stage: str) -> None:
         manifest, student = read_manifest(self.run / stage), self.settings.models.student
-        before = manifest.settings.get("models.student", student) if manifest else student
+        before = made_with(manifest, "models.student", student)
         if before != student:
             raise InputError(
                 f"{self.run}: '{stage}' was trained from {before}, and models.student is {student} "

@@ -23,14 +23,11 @@ from adhere.records import (
     PreferencePair,
     Probe,
 )
-from adhere.review import Kind, Review
+from adhere.review import REVIEWED, Review
 from adhere.store import count_reasons, write_records
 
 ROW_PROMPTS = ("question", "opposite", "answer", "against", "critique", "revise")
 """The prompts that rows are made with."""
-CLAUSES_REVIEWED: tuple[Kind, ...] = ("clauses",)
-ROWS_REVIEWED: tuple[Kind, ...] = ("examples", "pairs", "probes")
-"""The kinds of rows that a person's decisions are applied to, last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def clauses_stage(bench: Bench, folder: Path) -> Outcome:
     clauses, dropped = extract_clauses(
         documents, bench.read("ingest/passages.jsonl", Passage), bench.teacher, settings
     )
-    review = Review(bench.run, "clauses", CLAUSES_REVIEWED)
+    review = Review(bench.run, "clauses", REVIEWED["clauses"])
     clauses = _reviewed(review, clauses, documents, dropped)
     if not clauses:
         raise InputError(
@@ -146,7 +143,7 @@ def curate_stage(bench: Bench, folder: Path) -> Outcome:
         [bench.prompts.bare(name, language) for name in ROW_PROMPTS for language in languages],
         settings,
     )
-    review = Review(bench.run, "curate", ROWS_REVIEWED)
+    review = Review(bench.run, "curate", REVIEWED["curate"])
     counts = _write_rows(
         folder,
         review.apply("examples", kept.examples, kept.dropped),

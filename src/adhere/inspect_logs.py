@@ -15,9 +15,10 @@ from adhere.errors import InputError, MissingExtraError
 from adhere.evaluate.agreement import CREDIT
 from adhere.evaluate.statistics import LEVEL
 from adhere.evaluate.tables import Row
+from adhere.evaluated import require_evaluated
 from adhere.records import Probe, Verdict, record_id
 from adhere.settings import RunSettings
-from adhere.store import MANIFEST, Manifest, read_manifest, read_summary
+from adhere.store import MANIFEST, Manifest, made_with, read_manifest
 from adhere.trace import ClauseTrail, RowTrail, RunRecords, clause_trail, read_run
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ class _Evaluated:
 
     name: str
     settings: RunSettings
+    """As the run file has them now."""
     manifest: Manifest
     """Of `evaluate`."""
+    generated: Manifest | None
+    """Of `generate`, which wrote the probes."""
     finished: datetime
     """When the stage ended; it measures all systems together."""
     summary: Row
@@ -49,7 +53,7 @@ def export_logs(run: Path, settings: RunSettings, out: Path) -> list[Path]:
     """Write `SYSTEM.eval` for each system evaluated into `out`, each under its name when whole.
 
     A log of the same name is replaced; whatever else is in `out` stays. Raises InputError for
-    a run that is not evaluated, or not since its probes changed, and where `out` is no folder;
+    a run that is not evaluated, or not as it is now, and where `out` is no folder;
     MissingExtraError where inspect_ai is not installed.
     """
     try:
@@ -72,7 +76,7 @@ def export_logs(run: Path, settings: RunSettings, out: Path) -> list[Path]:
 
 
 def _read(run: Path, settings: RunSettings) -> _Evaluated:
-    manifest = read_manifest(run / "evaluate")
+    summary, manifest = require_evaluated(run), read_manifest(run / "evaluate")
     if manifest is None:
         raise InputError(f"{run}: not evaluated yet; `adhere run {run}` first.")
     records = read_run(run)
@@ -86,8 +90,9 @@ def _read(run: Path, settings: RunSettings) -> _Evaluated:
         name=run.resolve().name,
         settings=settings,
         manifest=manifest,
+        generated=read_manifest(run / "generate"),
         finished=datetime.fromtimestamp((run / "evaluate" / MANIFEST).stat().st_mtime, UTC),
-        summary=read_summary(run),
+        summary=summary,
         probes=probes,
     )
 
@@ -123,6 +128,8 @@ def _spec(run: _Evaluated, system: str) -> "EvalSpec":
 
     own = record_id(run.manifest.key, system)
     models, chosen = run.settings.models, run.settings.evaluate
+    limit = made_with(run.manifest, "evaluate.max_tokens", chosen.max_tokens)
+    seed = made_with(run.manifest, "evaluate.seed", chosen.seed)
     return EvalSpec(
         eval_id=own,
         task_id=own,
@@ -130,17 +137,15 @@ def _spec(run: _Evaluated, system: str) -> "EvalSpec":
         created=_time(run.finished),
         task=run.name,
         model=system,
-        model_generate_config=GenerateConfig(
-            max_tokens=chosen.max_tokens, temperature=0.0, seed=chosen.seed
-        ),
+        model_generate_config=GenerateConfig(max_tokens=limit, temperature=0.0, seed=seed),
         dataset=EvalDataset(
             name="held-out probes", samples=len(run.probes), sample_ids=list(run.probes)
         ),
         config=EvalConfig(epochs=1),
         packages=run.manifest.versions,
         metadata={
-            "student": models.student,
-            "teacher": models.teacher,
+            "student": made_with(run.manifest, "models.student", models.student),
+            "teacher": made_with(run.generated, "models.teacher", models.teacher),
             "note": run.summary["notes"].get(system, ""),
         },
     )

@@ -26,9 +26,11 @@ from adhere.evaluate.sheet import (
 )
 from adhere.evaluate.summary import judge_row
 from adhere.evaluate.wins import win_rates
+from adhere.evaluated import require_evaluated
 from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Answer, Clause, Passage, Probe, Verdict
+from adhere.review import decided
 from adhere.settings import RunSettings
 from adhere.sheets import Column, Sheet, read_sheets, write_sheets
 from adhere.store import (
@@ -36,7 +38,6 @@ from adhere.store import (
     fresh_folder,
     read_manifest,
     read_records,
-    require_evaluated,
     write_json,
     write_manifest,
     write_records,
@@ -81,7 +82,8 @@ def export_sheet(
     seed = settings.evaluate.seed
     found.sort(key=lambda pair: Random(f"{seed}:{pair[0]}:{pair[1].probe}").random())
     generic = Prompts(run / "prompts").render("judge_generic").splitlines()
-    held_out = read_records(run / "generate/probes.jsonl", Probe)
+    written = read_records(run / "generate/probes.jsonl", Probe)
+    held_out = decided(run, "probes", written)
     known = exam_pairs(held_out, passages, statements, generic, count=exam, seed=seed)
     blind = blind_pairs(found[:pairs], known, seed)
     write_sheets(out, [Sheet("pairs", _COLUMNS, [pair.cells() for pair in blind])])

@@ -13,9 +13,7 @@ from typing import Any
 
 from adhere.bench import Bench
 from adhere.data_stages import (
-    CLAUSES_REVIEWED,
     ROW_PROMPTS,
-    ROWS_REVIEWED,
     Outcome,
     clauses_stage,
     curate_stage,
@@ -36,7 +34,7 @@ from adhere.records import (
     Probe,
     Verdict,
 )
-from adhere.review import Kind
+from adhere.review import REVIEWED, Kind
 from adhere.settings import RunSettings
 from adhere.store import Manifest, read_manifest, read_summary, write_json
 from adhere.training_stages import (
@@ -154,7 +152,7 @@ STAGES: Mapping[str, Stage] = {
         settings=(*_TEACHER, "models.embedder", "clauses"),
         work=clauses_stage,
         prompts=("value", "implied", "support"),
-        reviewed=CLAUSES_REVIEWED,
+        reviewed=REVIEWED["clauses"],
     ),
     "generate": Stage(
         does="clauses -> examples, pairs and probes",
@@ -169,7 +167,7 @@ STAGES: Mapping[str, Stage] = {
         settings=(*_TEACHER, "models.embedder", "curate"),
         work=curate_stage,
         prompts=ROW_PROMPTS,
-        reviewed=ROWS_REVIEWED,
+        reviewed=REVIEWED["curate"],
     ),
     "rewrite": Stage(
         does="passages with a clause -> the same told again from other angles",

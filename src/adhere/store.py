@@ -101,6 +101,17 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
+def made_with(manifest: Manifest | None, name: str, otherwise: Any) -> Any:
+    """A setting (`sft.seed`) as a finished stage had it; the run file may be another since.
+
+    A stage depends on all of a section or on some of its settings. `otherwise`: where the
+    manifest has none of that name.
+    """
+    settings = manifest.settings if manifest else {}
+    section, _, part = name.partition(".")
+    return settings.get(name, settings.get(section, {}).get(part, otherwise))
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST, asdict(manifest))
 
@@ -133,19 +144,6 @@ def read_summary(run: Path) -> dict[str, Any]:
     """`evaluate/summary.json` (see `adhere.evaluate.Evaluation`); empty where there is none."""
     path = run / "evaluate" / "summary.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def require_evaluated(run: Path) -> dict[str, Any]:
-    """The summary of the run's evaluation.
-
-    Raises InputError where there is none, or it is not of the model, clauses and rows that are
-    there; with the aligned model's own trainings, since it may lie over a checkpoint that changed.
-    """
-    summary = read_summary(run)
-    if not summary:
-        raise InputError(f"{run}: not evaluated yet; run `adhere evaluate {run}` first.")
-    require_current(run, ("sft", "dpo", "evaluate"))
-    return summary
 
 
 def refuse_strangers(out: Path, is_ours: Callable[[Path], bool]) -> None:

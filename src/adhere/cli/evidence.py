@@ -33,6 +33,7 @@ def trace(run: Path, id: str, *, json: Flag = False) -> None:
 
         saved(run)
         trail = follow(read_run(run), id)
+        _say_outdated(run)
         if json:
             _print_json(trail)
             return
@@ -120,6 +121,9 @@ def diff(old: Path, new: Path, *, json: Flag = False) -> None:
             )
         read = clauses_of if all(runs) else sentences_of
         found = compare(read(old), read(new))
+        if all(runs):
+            _say_outdated(old)
+            _say_outdated(new)
         if json:
             _print_json(found)
             return
@@ -134,6 +138,13 @@ def diff(old: Path, new: Path, *, json: Flag = False) -> None:
 def _is_run(path: Path) -> bool:
     """Of an evaluation that was kept, its records alone are there."""
     return any((path / name).exists() for name in (RUN_FILE, "clauses/clauses.jsonl"))
+
+
+def _say_outdated(run: Path) -> None:
+    from adhere.evaluated import outdated
+
+    if why := outdated(run):
+        print(f"adhere: results are of an earlier state of the run: {why}", file=sys.stderr)
 
 
 def _print_json(record: object) -> None:

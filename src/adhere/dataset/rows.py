@@ -9,9 +9,8 @@ from typing import Any, Literal
 from adhere.errors import InputError
 from adhere.faults import Known, known
 from adhere.records import Clause, Document, Example, PreferencePair, Probe
-from adhere.review import STALE, decisions_key
-from adhere.stages import STAGES
-from adhere.store import read_manifest, read_records, require_current
+from adhere.review import STALE, require_reviewed
+from adhere.store import read_records, require_current
 
 Row = Example | PreferencePair | Probe
 
@@ -26,7 +25,7 @@ class RunData:
 
     def __init__(self, run: Path) -> None:
         require_current(run, ("clauses",))
-        _require_reviewed(run)
+        require_reviewed(run)
         self.run = run
         self.documents = read_records(run / "ingest/documents.jsonl", Document)
         clauses = read_records(run / "clauses/clauses.jsonl", Clause)
@@ -44,17 +43,6 @@ class RunData:
     @cached_property
     def known(self) -> Known:
         return known(document.text for document in self.documents)
-
-
-def _require_reviewed(run: Path) -> None:
-    reviewed = {name: stage.reviewed for name, stage in STAGES.items() if stage.reviewed}
-    for name, kinds in reviewed.items():
-        made = read_manifest(run / name)
-        if made and made.inputs.get("review") != decisions_key(run, kinds):
-            raise InputError(
-                f"{run}: '{name}' is out of date, since the decisions about its rows are others "
-                f"now; run `adhere {name} {run}` first, or `adhere run {run}` for everything."
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The model card: README.md in the Hugging Face hub's layout, from what the run measured."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Card:
     student: str
     """As the run's settings have it: a catalogue name, a folder, or a hub repository."""
     teacher: str
+    """The model that wrote the rows."""
     system: str
     lora: bool
     """An adapter was trained, and is merged in; else every weight."""
@@ -86,7 +87,9 @@ class Card:
         clauses = summary["clauses"] if self.system == aligned(list(summary["systems"])) else []
         counted = Counter(row["result"] for row in clauses)
         systems = ["base", self.system]
+        metrics = _measured(summary["systems"], systems)
         costs = cost_rows(summary) if self.system == headline_system(summary) else []
+        shown = {one.key for one in metrics} | {row.metric.key for row in costs if not row.absent}
         return {
             "name": self.name,
             "base": repository(self.student) or f"`{Path(self.student).name}`",
@@ -105,8 +108,8 @@ class Card:
             ],
             "probes": summary["counts"]["curate"]["probes"],
             "systems": systems,
-            "metrics": _metric_rows(summary["systems"], systems),
-            "provenance": provenance_rows(summary),
+            "metrics": _metric_rows(metrics, summary["systems"], systems),
+            "provenance": provenance_rows(_computed(summary, shown)),
             "costs": [_cost(row) for row in costs if not row.absent],
             "uncosted": [f"{row.what}. {row.absent}" for row in costs if row.absent],
             "judges": [{"name": one["name"], "says": _judge(one)} for one in summary["judges"]],
@@ -142,17 +145,38 @@ def _data(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
     ]
 
 
+def _measured(table: Mapping[str, Mapping[str, Summary]], systems: Sequence[str]) -> list[Metric]:
+    """The metrics that one of the systems at least has a value for."""
+    return [
+        metric
+        for metric in METRICS
+        if any(read_estimate(table[one].get(metric.key)) for one in systems)
+    ]
+
+
 def _metric_rows(
-    table: Mapping[str, Mapping[str, Summary]], systems: Sequence[str]
+    metrics: Sequence[Metric],
+    table: Mapping[str, Mapping[str, Summary]],
+    systems: Sequence[str],
 ) -> list[list[str]]:
     return [
         [
             f"{metric.label} {metric.arrow}".strip(),
-            *(_cell(metric, read_estimate(table[one].get(metric.key))) for one in systems),
+            *(_counted(metric, read_estimate(table[one].get(metric.key))) for one in systems),
         ]
-        for metric in METRICS
-        if any(metric.key in table[one] for one in systems)
+        for metric in metrics
     ]
+
+
+def _counted(metric: Metric, found: Estimate | None) -> str:
+    """A cell with the number of probes that it is of: not every metric is measured on all."""
+    return _cell(metric, found) + (f", n = {found.n}" if found else "")
+
+
+def _computed(summary: Summary, shown: Collection[str]) -> Summary:
+    """What computed the metrics that the card shows, and of no others."""
+    made: Summary = summary.get("metrics", {})
+    return {"metrics": {key: by for key, by in made.items() if key in shown}}
 
 
 def _cost(row: CostRow) -> list[str]:

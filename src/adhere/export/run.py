@@ -10,6 +10,7 @@ from typing import Any
 from adhere.bench import ADAPTERS, Bench
 from adhere.engines.transformers import end_tokens
 from adhere.errors import EngineError, InputError, MissingExtraError, SettingsError
+from adhere.evaluated import require_evaluated
 from adhere.export.card import Card, repository
 from adhere.export.gguf_file import Kind, write_gguf
 from adhere.export.merge import load_trained, write_merged
@@ -19,7 +20,12 @@ from adhere.licences import read_licences
 from adhere.progress import Progress
 from adhere.records import Document, Probe
 from adhere.settings import RunSettings
-from adhere.store import fresh_folder, read_manifest, refuse_strangers, require_evaluated
+from adhere.store import (
+    fresh_folder,
+    made_with,
+    read_manifest,
+    refuse_strangers,
+)
 
 PROMPTS = 12
 """Probes of a parity check."""
@@ -174,7 +180,9 @@ def _card(
     return Card(
         name=name,
         student=bench.settings.models.student,
-        teacher=bench.settings.models.teacher,
+        teacher=made_with(
+            read_manifest(bench.run / "generate"), "models.teacher", bench.settings.models.teacher
+        ),
         system=system,
         lora=bench.trained(ADAPTERS[system])[1] is not None,
         documents=documents,

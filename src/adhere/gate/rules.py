@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from adhere.errors import InputError
 from adhere.evaluate import ProbeScore
+from adhere.evaluated import require_evaluated
 from adhere.records import Probe
 from adhere.report.costs import REFUSED, WRONG_YES, said_of_unread
 from adhere.report.data import (
@@ -19,7 +20,7 @@ from adhere.report.data import (
     read_estimate,
 )
 from adhere.settings import GateSettings
-from adhere.store import read_manifest, read_records, require_evaluated
+from adhere.store import made_with, read_manifest, read_records
 
 Outcome = Literal["pass", "fail", "cannot tell", "not asked"]
 """Not asked: a rule without a limit, or of what the documents or the user gave nothing for."""
@@ -66,14 +67,13 @@ def read_evidence(run: Path) -> Evidence:
     if system is None:
         raise InputError(f"{run}: no aligned model was evaluated, only {list(summary['systems'])}.")
     scores = read_records(run / "evaluate" / "scores.jsonl", ProbeScore)
-    made = read_manifest(run / "evaluate")
     return Evidence(
         run=run,
         system=system,
         summary=summary,
         probes={one.id: one for one in read_records(run / "curate" / "probes.jsonl", Probe)},
         values={score.probe: score.values for score in scores if score.system == system},
-        student=made.settings.get("models", {}).get("student", "") if made else "",
+        student=made_with(read_manifest(run / "evaluate"), "models.student", ""),
     )
 
 

@@ -19,7 +19,7 @@ from adhere.records import (
     Verdict,
 )
 from adhere.settings import RunSettings
-from adhere.store import Manifest
+from adhere.store import Manifest, made_with
 
 if TYPE_CHECKING:
     from adhere.report.changes import Changes
@@ -45,6 +45,7 @@ class ReportData:
     """Everything that a run has so far; what is missing is left empty."""
 
     settings: RunSettings
+    """As the run file has them now; what the stages were made with is in `manifests`."""
     documents: Sequence[Document] = ()
     passages: Sequence[Passage] = ()
     clauses: Sequence[Clause] = ()
@@ -73,6 +74,12 @@ class ReportData:
     )
     """Name of a training ("sft", "dpo", "dpo-alone") -> its log, one row a logged step."""
     date: datetime.date = field(default_factory=datetime.date.today)
+
+    def made_with(self, stage: str, name: str) -> Any:
+        """A setting (`sft.seed`) as the stage had it; as it is now where that is not known."""
+        section, part = name.split(".")
+        manifest = next((one for one in self.manifests if one.stage == stage), None)
+        return made_with(manifest, name, getattr(getattr(self.settings, section), part))
 
 
 @dataclass(frozen=True, slots=True)

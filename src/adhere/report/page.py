@@ -153,10 +153,35 @@ def _making(report: ReportData) -> dict[str, Any]:
 
 
 def _setting_rows(report: ReportData) -> list[tuple[str, str, bool]]:
-    """Every setting: its name as in `run.toml`, its value, and whether it was changed."""
-    chosen = _flat(report.settings.model_dump(mode="json"))
+    """Every setting: its name as in `run.toml`, its value, and whether it was changed.
+
+    As the stages had it, each by itself where they had it otherwise; as the run file has it
+    now where no stage read its section.
+    """
     default = _flat(type(report.settings)().model_dump(mode="json"))
-    return [(name, str(value), value != default.get(name)) for name, value in chosen.items()]
+    return [
+        (
+            f"{name} ({sentences.listed(stages)})" if len(values) > 1 else name,
+            str(value),
+            value != default.get(name),
+        )
+        for name, values in _used(report).items()
+        for value, stages in values.items()
+    ]
+
+
+def _used(report: ReportData) -> dict[str, dict[Any, list[str]]]:
+    """Setting -> each value that it was used with -> the stages that had it so."""
+    used: dict[str, dict[Any, list[str]]] = {}
+    for manifest in report.manifests:
+        for name, value in _flat(manifest.settings).items():
+            used.setdefault(name, {}).setdefault(value, []).append(manifest.stage)
+    read = {section for manifest in report.manifests for section in manifest.settings}
+    for section, values in report.settings.model_dump(mode="json").items():
+        if section not in read:
+            for name, value in _flat({section: values}).items():
+                used.setdefault(name, {value: []})
+    return used
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

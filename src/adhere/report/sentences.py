@@ -62,7 +62,8 @@ def _made(data: ReportData) -> str:
         if records
     )
     source = listed(titles(data)) or "no document"
-    kept = f"; {rows} were kept for training {data.settings.models.student}" if rows else ""
+    student = data.made_with("sft", "models.student")
+    kept = f"; {rows} were kept for training {student}" if rows else ""
     return f"{counted(len(data.clauses), 'clause')} were found in {source}{kept}."
 
 
@@ -231,9 +232,9 @@ def limits(data: ReportData) -> tuple[str, ...]:
             (
                 _small_sample(data),
                 _few_clauses(data),
-                f"One training seed ({data.settings.sft.seed}): another seed gives other numbers.",
+                f"One training seed ({_seeds(data)}): another seed gives other numbers.",
                 "The questions and reference answers were written by "
-                f"{data.settings.models.teacher}{_people(data)}; where "
+                f"{data.made_with('generate', 'models.teacher')}{_people(data)}; where "
                 "it misread the document, the reference is wrong too.",
                 "Grounding gain, and any judge built on likelihood, rewards copying the passage.",
                 "What is tested is what the model says when asked, not what it does elsewhere"
@@ -242,6 +243,13 @@ def limits(data: ReportData) -> tuple[str, ...]:
             ),
         )
     )
+
+
+def _seeds(data: ReportData) -> str:
+    """The seeds of the trainings, each by itself where they differ."""
+    seeds = {stage: data.made_with(stage, f"{stage}.seed") for stage in ("sft", "dpo")}
+    one, *others = set(seeds.values())
+    return ", ".join(f"{stage} {seed}" for stage, seed in seeds.items()) if others else str(one)
 
 
 def _people(data: ReportData) -> str:

@@ -6,8 +6,25 @@ a person's word outlives a change of settings. A decision about a row that is no
 (any more) waits in the file until the row is back.
 """
 
-from adhere.review.decisions import Kind, Review, decisions_key
+from adhere.review.decisions import (
+    REVIEWED,
+    Kind,
+    Review,
+    decided,
+    decisions_key,
+    require_reviewed,
+)
 from adhere.review.rows import STALE
 from adhere.review.spreadsheet import export_review, import_review
 
-__all__ = ["STALE", "Kind", "Review", "decisions_key", "export_review", "import_review"]
+__all__ = [
+    "REVIEWED",
+    "STALE",
+    "Kind",
+    "Review",
+    "decided",
+    "decisions_key",
+    "export_review",
+    "import_review",
+    "require_reviewed",
+]

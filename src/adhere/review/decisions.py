@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from adhere.errors import InputError
 from adhere.records import Clause, Dropped, Example, PreferencePair, Probe, record_id
-from adhere.store import content_key, read_records, write_records
+from adhere.store import content_key, read_manifest, read_records, write_records
 
 Kind = Literal["examples", "pairs", "probes", "clauses"]
 Choice = Literal["accept", "edit", "reject"]
@@ -23,6 +24,11 @@ TEXTS: Mapping[Kind, tuple[str, ...]] = {
     "clauses": ("statement",),
 }
 """What a person may edit: the names of the record's fields."""
+REVIEWED: Mapping[str, tuple[Kind, ...]] = {
+    "clauses": ("clauses",),
+    "curate": ("examples", "pairs", "probes"),
+}
+"""Stage -> the kinds of its rows that a person's decisions are applied to, last."""
 _FILE = Path("review", "decisions.jsonl")
 _MAY_BE_EMPTY = {"contrast"}
 _MUST_DIFFER = (("chosen", "rejected"), ("reference", "contrast"))
@@ -88,6 +94,17 @@ def decisions_key(run: Path, kinds: Collection[str]) -> str | None:
     return content_key([repr(one) for one in decisions]) if decisions else None
 
 
+def require_reviewed(run: Path) -> None:
+    """Raise InputError where a stage was made with other decisions than those imported last."""
+    for stage, kinds in REVIEWED.items():
+        made = read_manifest(run / stage)
+        if made and made.inputs.get("review") != decisions_key(run, kinds):
+            raise InputError(
+                f"{run}: '{stage}' is out of date, since the decisions about its rows are others "
+                f"now; run `adhere {stage} {run}` first, or `adhere run {run}` for everything."
+            )
+
+
 class Review:
     """A person's decisions about the rows of one stage, applied kind by kind."""
 
@@ -129,6 +146,11 @@ class Review:
         return Dropped(
             record_id=decision.row, stage=self._stage, reason="rejected by a person", detail=detail
         )
+
+
+def decided(run: Path, kind: Kind, rows: Iterable[R]) -> list[R]:
+    """The rows after a person's decisions, for a reader of what `curate` has not yet seen."""
+    return Review(run, "curate", [kind]).apply(kind, rows, [])
 
 
 def _edited(row: R, decision: Decision) -> R:
