@@ -389,7 +389,7 @@ def test_judged_answers_say_who_judged_and_how(data: ReportData, tmp_path: Path)
         "sft beats sft+dpo by likelihood, margin 0.50",
         "sft and base: a tie by likelihood",
         "sft and dpo: asked changed its mind with the order; counted as a tie",
-        "dpo and base: asked gave no verdict that could be read; counted as a tie",
+        "dpo and base: asked gave no verdict that could be read; in no rate",
     ]
 
 
@@ -914,6 +914,29 @@ def test_the_terminals_win_rates_are_raw_and_corrected_and_fit(data: ReportData)
     ]  # fmt: skip
     assert lines[first + 1].split() == ["72", "to", "90", "74", "to", "94"]
     assert not any("asked" in line for line in lines)  # it failed its exam
+
+
+def test_unreadable_verdicts_stand_beneath_the_win_rate_or_in_its_place(
+    data: ReportData, tmp_path: Path
+) -> None:
+    from rich.console import Console
+
+    mute = {**data.summary["win_rates"][0], "rate": None, "low": None, "high": None, "n": 0,
+            "corrected": None, "flip_rate": None, "unreadable": 50, "worst": 0.0,
+            "best": 1.0}  # fmt: skip
+    some = {**data.summary["win_rates"][1], "unreadable": 6, "worst": 0.6, "best": 0.9}
+    summary = {**data.summary, "win_rates": [mute, some]}
+    console = Console(width=80, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal_wins(summary))
+    lines = [line.split() for line in capture.get().splitlines()]
+    first = lines.index(["sft+dpo", "base", "likelihood", "–", "–", "–"])
+    assert lines[first + 1 : first + 3] == [["50", "unreadable:"], ["0", "to", "100"]]
+    assert lines[first + 5 : first + 7] == [["6", "unreadable:"], ["60", "to", "90"]]
+    assert any("in no rate" in " ".join(line) for line in lines)
+    cells = words_of(written(replace(data, summary=summary), tmp_path), "#systems td")
+    assert "– 50 unreadable: 0 to 100" in cells
+    assert "66 to 84 6 unreadable: 60 to 90" in cells
 
 
 def test_win_rates_at_equal_length(data: ReportData, tmp_path: Path) -> None:

@@ -153,7 +153,11 @@ METRICS = (
 )
 
 WIN_RATE = Metric(
-    "win_rate", "Win rate", "higher", "wins and half the ties, of all verdicts", unit="per cent"
+    "win_rate",
+    "Win rate",
+    "higher",
+    "wins and half the ties, of the verdicts that could be read",
+    unit="per cent",
 )
 
 

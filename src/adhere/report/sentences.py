@@ -203,7 +203,7 @@ def verdict_words(verdict: Verdict) -> str:
     """Who one judge found better on one probe, and how."""
     both = f"{verdict.a} and {verdict.b}"
     if verdict.unreadable:
-        return f"{both}: {verdict.judge} gave no verdict that could be read; counted as a tie"
+        return f"{both}: {verdict.judge} gave no verdict that could be read; in no rate"
     if verdict.flipped:
         return f"{both}: {verdict.judge} changed its mind with the order; counted as a tie"
     if verdict.winner == "tie":
