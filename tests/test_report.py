@@ -705,6 +705,32 @@ def test_overlapping_intervals_are_settled_by_the_paired_difference(
     assert "of less than 15 points over base" in " ".join(limits(data))
 
 
+@pytest.mark.parametrize(
+    ("base", "paired", "opening", "end"),
+    [
+        (2.1, (-0.1, -0.15, -0.05), "The reference answers are likelier to it than", "is better:"),
+        (1.9, (0.1, 0.05, 0.15), "The reference answers are less likely to it than", "is worse:"),
+        (2.1, (-0.1, -0.3, 0.1), "Whether the reference answers are likelier to it than", "is sh"),
+        (2.1, None, "Whether the reference answers are likelier to it than", "is shown"),
+        (3.0, None, "The reference answers are likelier to it than", "do not touch"),
+    ],
+)
+def test_whether_references_became_likelier_is_settled_by_the_paired_difference(
+    base: float, paired: tuple[float, float, float] | None, opening: str, end: str
+) -> None:
+    systems = {
+        name: {"preference_accuracy": cell(0.5, 0.1), "reference_nll": cell(value, 0.2)}
+        for name, value in (("base", base), ("sft", 2.0))
+    }
+    row = {"a": "sft", "b": "base", "metric": "reference_nll"}
+    rows = [{**row, **dict(zip(("value", "low", "high"), paired, strict=True))}] if paired else []
+    summary = {"systems": systems, "differences": rows}
+    [said] = [one for one in summary_sentences(replace(EMPTY, summary=summary)) if "nats" in one]
+    assert said.startswith(opening)
+    assert end in said
+    assert ("undecided" in said) == ("no difference" in said)
+
+
 @pytest.mark.parametrize("key", ["reference_nll", "rouge_l"])
 def test_lower_is_better_only_for_likelihood_loss(key: str) -> None:
     summary = {"systems": {"base": {key: cell(2.0, 0.1)}, "sft": {key: cell(1.0, 0.1)}}}

@@ -86,16 +86,22 @@ def _likelihood(summary: Mapping[str, Any], system: str) -> str | None:
     ours, base = (estimate(summary, name, metric.key) for name in (system, "base"))
     if ours is None or base is None:
         return None
-    start = {
-        "better": "The reference answers are likelier to it than to base",
-        "worse": "The reference answers are less likely to it than to base",
-        "overlap": "The reference answers are about as likely to it as to base",
-        "unknown": "Likelihood of the reference answers",
-    }[ours.versus(base, metric)]
+    paired = difference(summary, system, "base", metric.key)
+    found = paired.sign(metric) if paired else ours.versus(base, metric)
     return (
-        f"{start}: {ours.text(metric)} nats of surprise a token against {base.text(metric)}; "
-        f"{_verdict(summary, (system, 'base'), metric)}"
+        f"{_LIKELIER[found]}: {ours.text(metric)} nats of surprise a token against "
+        f"{base.text(metric)}; {_verdict(summary, (system, 'base'), metric)}"
     )
+
+
+_UNDECIDED = "Whether the reference answers are likelier to it than to base is undecided"
+_LIKELIER: dict[Comparison, str] = {
+    "better": "The reference answers are likelier to it than to base",
+    "worse": "The reference answers are less likely to it than to base",
+    "overlap": _UNDECIDED,
+    "unknown": _UNDECIDED,
+}
+"""By the paired difference, where it is known: intervals overlap also where it is clear."""
 
 
 def _answers(summary: Mapping[str, Any], system: str) -> str | None:
