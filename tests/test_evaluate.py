@@ -448,9 +448,8 @@ def preferring(*pairs: tuple[float, float]) -> list[dict[str, float]]:
         (preferring((3, 1), (3, 1)), preferring((1, 0), (1, 0)), "not learned"),
         (preferring((3, 0)) + nll(3), preferring((1, 0)) + nll(1), "cannot tell"),
         (preferring((3, 0)) + nll(3), preferring((1, 1)) + nll(1), "cannot tell"),
-        (nll(3, 3), nll(2, 2.5), "learned"),
-        (nll(3, 3), nll(2, 2.95), "cannot tell"),
-        (nll(3, 3), nll(3, 3.5), "not learned"),
+        (nll(3, 3), nll(2, 2.5), "cannot tell"),  # likelier, as any text in this style is
+        (nll(3, 3), nll(3, 3.5), "cannot tell"),
         (nll(3, 3), nll(2, 4), "cannot tell"),
     ],
 )
