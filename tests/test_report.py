@@ -899,6 +899,23 @@ def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path
     assert any(f"{win['a']} {win['b']} of-people" in row for row in wins)
 
 
+def test_situations_that_were_left_out_are_counted_beside_the_notes(
+    data: ReportData, tmp_path: Path
+) -> None:
+    official = {"systems": {"base": {"accuracy": cell(0.6, 0.1)}}, "left_out": ["s1"],
+                "notes": {"cloud": "gives no likelihoods."}}  # fmt: skip
+    said = words_of(written(replace(data, official=official), tmp_path), "#systems")
+    assert "1 situation was left out, a near twin of a training row" in said
+    assert "cloud: gives no likelihoods." in said
+    assert "60\xa0% 50 to 70" in said
+    left = {"systems": {"base": {}}, "left_out": ["s1", "s2"], "notes": {}}
+    page = written(replace(data, official=left), tmp_path)
+    said = words_of(page, "#systems")
+    assert "2 situations were left out, near twins of training rows" in said
+    assert "No system was measured on them." in said
+    assert "Situations" not in words_of(page, "#systems th")
+
+
 def test_the_exams_accuracy_is_shown_for_both_lengths() -> None:
     lengths = {
         "longer is wrong": {"right": 9, "n": 30, "low": 0.16, "high": 0.48},
