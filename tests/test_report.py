@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adhere.evaluate.sheet import PEOPLE
 from adhere.progress import duration
 from adhere.records import (
     Answer,
@@ -382,6 +383,7 @@ def test_judged_answers_say_who_judged_and_how(data: ReportData, tmp_path: Path)
         Verdict(probe=probe, a="sft", b="base", judge="likelihood", winner="tie"),
         Verdict(probe=probe, a="sft", b="dpo", judge="asked", winner="tie", flipped=True),
         Verdict(probe=probe, a="dpo", b="base", judge="asked", winner="tie", unreadable=True),
+        Verdict(probe=probe, a="sft+dpo", b="base", judge=PEOPLE, winner="a"),
     ]
     page = written(replace(data, verdicts=said), tmp_path)
     assert [item.get_text() for item in page.select(f"#probe-{probe} .judged li")] == [
@@ -390,6 +392,7 @@ def test_judged_answers_say_who_judged_and_how(data: ReportData, tmp_path: Path)
         "sft and base: a tie by likelihood",
         "sft and dpo: asked changed its mind with the order; counted as a tie",
         "dpo and base: asked gave no verdict that could be read; in no rate",
+        "sft+dpo beats base by people",
     ]
 
 

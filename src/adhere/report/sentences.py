@@ -215,7 +215,12 @@ def verdict_words(verdict: Verdict) -> str:
     if verdict.winner == "tie":
         return f"{both}: a tie by {verdict.judge}"
     won, lost = (verdict.a, verdict.b) if verdict.winner == "a" else (verdict.b, verdict.a)
-    return f"{won} beats {lost} by {verdict.judge}, margin {abs(verdict.margin):.2f}"
+    said = f"{won} beats {lost} by {verdict.judge}"
+    return said if verdict.judge == _PEOPLE else f"{said}, margin {abs(verdict.margin):.2f}"
+
+
+_PEOPLE = "people"
+"""Who fill in a sheet, as `evaluate` names them; they say who won and not by how much."""
 
 
 def agreement_sentences(summary: Mapping[str, Any]) -> list[str]:
