@@ -741,6 +741,16 @@ def test_lower_is_better_only_for_likelihood_loss(key: str) -> None:
     assert best_system(summary, metric) == ("sft" if key == "reference_nll" else None)
 
 
+def test_where_no_gain_is_large_enough_to_be_seen_no_points_are_named() -> None:
+    row = {"a": "sft", "b": "base", "metric": "preference_accuracy", **cell(0.1, 0.5)}
+    for detectable, shown in ((0.99, True), (1.0, False), (2.32, False)):
+        differences = [{**row, "detectable": detectable}]
+        summary = accuracies((0.4, 0.8), (0.3, 0.7), differences=differences)
+        said = " ".join(limits(replace(EMPTY, summary=summary)))
+        assert ("points over base" in said) == shown
+        assert ("too few to show a difference" in said) != shown
+
+
 @pytest.mark.parametrize(("gifts", "few"), [(8, True), (40, False)])
 def test_few_clauses_are_a_limit(gifts: int, few: bool) -> None:
     assert ("a single odd clause moves them" in " ".join(limits(report_data(gifts)))) == few

@@ -280,8 +280,15 @@ def _small_sample(data: ReportData) -> str | None:
     seen = [row["detectable"] for row in rows if (row["a"], row["b"], row["metric"]) == against]
     if not seen:
         return f"{asked}; a single clause's result rests on a handful of answers."
+    gain = f"gain in {metric.label.lower()}"
+    if seen[0] >= 1:  # a rate can gain no more
+        return (
+            f"{asked}, too few to show a difference: the greatest possible {gain} over base would "
+            "be missed in 20 or more of 100 such evaluations. A single clause's result rests on a "
+            "handful of answers."
+        )
     return (
-        f"{asked}: a true gain in {metric.label.lower()} of less than {metric.number(seen[0])} "
+        f"{asked}: a true {gain} of less than {metric.number(seen[0])} "
         "points over base would be missed in more than 20 of 100 such evaluations, and a single "
         "clause's result rests on a handful of answers."
     )
