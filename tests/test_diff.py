@@ -10,6 +10,7 @@ from conftest import adhere
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adhere.cli.differences import difference_lines
 from adhere.diff import Difference, Unit, compare, edits_of, sentences_of
 from adhere.records import Clause
 from adhere.store import read_records, write_records
@@ -85,6 +86,22 @@ def test_a_changed_result_is_said() -> None:
     before, after = (replace(units(OLD[0])[0], result=result) for result in ("learned", "untested"))
     assert kinds(compare([before], [after])) == {"judged": 1}
     assert compare([before], [replace(after, result=None)]).changes == ()
+
+
+def test_the_result_of_a_reworded_or_moved_clause_is_said_too() -> None:
+    def judged(texts: list[str], result: str | None) -> list[Unit]:
+        return [replace(unit, result=result) for unit in units(*texts)]
+
+    reworded = [OLD[0].replace("river", "lake"), *OLD[1:]]
+    for new in (reworded, [*OLD[1:], OLD[0]]):
+        before = judged(OLD, "learned")
+        for now, lines in (("not learned", 1), ("learned", 0), (None, 0)):
+            after = [
+                replace(unit, result="learned" if unit.text in OLD[1:] else now)
+                for unit in judged(new, None)
+            ]
+            said = [line.plain for line in difference_lines(compare(before, after), "clauses")]
+            assert said.count("learned → not learned") == lines
 
 
 SENTENCE = st.sampled_from([*OLD, OLD[0].replace("river", "lake"), "人人都要诚实。", "x"])

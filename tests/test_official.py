@@ -13,6 +13,7 @@ from adhere.cli.evaluate import show_official
 from adhere.errors import InputError, NoLikelihoodError
 from adhere.evaluate import ProbeScore
 from adhere.evaluate.judges import Judgement
+from adhere.evaluate.matches import matches
 from adhere.evaluate.official import (
     Official,
     Situation,
@@ -23,7 +24,7 @@ from adhere.evaluate.official import (
 from adhere.evaluate.reading import ReadDocument
 from adhere.evaluate.systems import System
 from adhere.progress import NoProgress
-from adhere.records import Answer, Example, PreferencePair, Verdict
+from adhere.records import ALIGNED, Answer, Example, PreferencePair, Verdict
 from adhere.settings import EvaluateSettings, RunSettings
 from adhere.store import read_records
 
@@ -416,3 +417,14 @@ def test_without_a_run_a_mistake_is_one_sentence_too(
     said = adhere("official", str(written(tmp_path, line())), *flags)
     assert (said.code, "Traceback" in said.err) == (2, False)
     assert message in said.err
+
+
+def test_the_help_names_the_model_that_is_compared_with_the_others() -> None:
+    said = " ".join(adhere("official", "--help").out.split())
+    order = ", or else ".join([*ALIGNED, "the last one"])
+    assert f"The model named {order}, is compared with each of the others." in said
+    others = ["base", *reversed(ALIGNED), "mine"]
+    for name in ALIGNED:
+        assert {a for a, b in matches(others) if b == "mine"} == {name}
+        others.remove(name)
+    assert matches(others) == [("mine", "base")]

@@ -148,6 +148,14 @@ def test_the_same_run_gives_the_same_sheet(run: Path) -> None:
     assert export(run) == export(run, "again.csv")
 
 
+def test_a_system_that_is_named_twice_is_set_against_once(run: Path) -> None:
+    rows = export(run, "sheet.csv", "--against", "base", "--against", "base")
+    ids = [row["id"] for row in rows]
+    assert len(set(ids)) == len(ids)
+    said = adhere("judge-import", str(run), fill(rows, rightly))
+    assert (said.code, said.err) == (0, "")
+
+
 def test_filled_sheets_become_a_judge_named_people(run: Path) -> None:
     rows = export(run, "sheet.csv", "--against", "base", "--pairs", "12", "--exam", "40")
     before = read_manifest(run / "evaluate")

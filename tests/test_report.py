@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adhere.evaluate.sheet import PEOPLE
 from adhere.progress import duration
 from adhere.records import (
     Answer,
@@ -382,6 +383,7 @@ def test_judged_answers_say_who_judged_and_how(data: ReportData, tmp_path: Path)
         Verdict(probe=probe, a="sft", b="base", judge="likelihood", winner="tie"),
         Verdict(probe=probe, a="sft", b="dpo", judge="asked", winner="tie", flipped=True),
         Verdict(probe=probe, a="dpo", b="base", judge="asked", winner="tie", unreadable=True),
+        Verdict(probe=probe, a="sft+dpo", b="base", judge=PEOPLE, winner="a"),
     ]
     page = written(replace(data, verdicts=said), tmp_path)
     assert [item.get_text() for item in page.select(f"#probe-{probe} .judged li")] == [
@@ -389,7 +391,8 @@ def test_judged_answers_say_who_judged_and_how(data: ReportData, tmp_path: Path)
         "sft beats sft+dpo by likelihood, margin 0.50",
         "sft and base: a tie by likelihood",
         "sft and dpo: asked changed its mind with the order; counted as a tie",
-        "dpo and base: asked gave no verdict that could be read; counted as a tie",
+        "dpo and base: asked gave no verdict that could be read; in no rate",
+        "sft+dpo beats base by people",
     ]
 
 
@@ -736,11 +739,47 @@ def test_overlapping_intervals_are_settled_by_the_paired_difference(
     assert "of less than 15 points over base" in " ".join(limits(data))
 
 
+@pytest.mark.parametrize(
+    ("base", "paired", "opening", "end"),
+    [
+        (2.1, (-0.1, -0.15, -0.05), "The reference answers are likelier to it than", "is better:"),
+        (1.9, (0.1, 0.05, 0.15), "The reference answers are less likely to it than", "is worse:"),
+        (2.1, (-0.1, -0.3, 0.1), "Whether the reference answers are likelier to it than", "is sh"),
+        (2.1, None, "Whether the reference answers are likelier to it than", "is shown"),
+        (3.0, None, "The reference answers are likelier to it than", "do not touch"),
+    ],
+)
+def test_whether_references_became_likelier_is_settled_by_the_paired_difference(
+    base: float, paired: tuple[float, float, float] | None, opening: str, end: str
+) -> None:
+    systems = {
+        name: {"preference_accuracy": cell(0.5, 0.1), "reference_nll": cell(value, 0.2)}
+        for name, value in (("base", base), ("sft", 2.0))
+    }
+    row = {"a": "sft", "b": "base", "metric": "reference_nll"}
+    rows = [{**row, **dict(zip(("value", "low", "high"), paired, strict=True))}] if paired else []
+    summary = {"systems": systems, "differences": rows}
+    [said] = [one for one in summary_sentences(replace(EMPTY, summary=summary)) if "nats" in one]
+    assert said.startswith(opening)
+    assert end in said
+    assert ("undecided" in said) == ("no difference" in said)
+
+
 @pytest.mark.parametrize("key", ["reference_nll", "rouge_l"])
 def test_lower_is_better_only_for_likelihood_loss(key: str) -> None:
     summary = {"systems": {"base": {key: cell(2.0, 0.1)}, "sft": {key: cell(1.0, 0.1)}}}
     metric = next(metric for metric in METRICS if metric.key == key)
     assert best_system(summary, metric) == ("sft" if key == "reference_nll" else None)
+
+
+def test_where_no_gain_is_large_enough_to_be_seen_no_points_are_named() -> None:
+    row = {"a": "sft", "b": "base", "metric": "preference_accuracy", **cell(0.1, 0.5)}
+    for detectable, shown in ((0.99, True), (1.0, False), (2.32, False)):
+        differences = [{**row, "detectable": detectable}]
+        summary = accuracies((0.4, 0.8), (0.3, 0.7), differences=differences)
+        said = " ".join(limits(replace(EMPTY, summary=summary)))
+        assert ("points over base" in said) == shown
+        assert ("too few to show a difference" in said) != shown
 
 
 @pytest.mark.parametrize(("gifts", "few"), [(8, True), (40, False)])
@@ -904,6 +943,23 @@ def test_notes_agreement_and_answers_marked_by_people(data: ReportData, tmp_path
     assert any(f"{win['a']} {win['b']} of-people" in row for row in wins)
 
 
+def test_situations_that_were_left_out_are_counted_beside_the_notes(
+    data: ReportData, tmp_path: Path
+) -> None:
+    official = {"systems": {"base": {"accuracy": cell(0.6, 0.1)}}, "left_out": ["s1"],
+                "notes": {"cloud": "gives no likelihoods."}}  # fmt: skip
+    said = words_of(written(replace(data, official=official), tmp_path), "#systems")
+    assert "1 situation was left out, a near twin of a training row" in said
+    assert "cloud: gives no likelihoods." in said
+    assert "60\xa0% 50 to 70" in said
+    left = {"systems": {"base": {}}, "left_out": ["s1", "s2"], "notes": {}}
+    page = written(replace(data, official=left), tmp_path)
+    said = words_of(page, "#systems")
+    assert "2 situations were left out, near twins of training rows" in said
+    assert "No system was measured on them." in said
+    assert "Situations" not in words_of(page, "#systems th")
+
+
 def test_the_exams_accuracy_is_shown_for_both_lengths() -> None:
     lengths = {
         "longer is wrong": {"right": 9, "n": 30, "low": 0.16, "high": 0.48},
@@ -945,6 +1001,29 @@ def test_the_terminals_win_rates_are_raw_and_corrected_and_fit(data: ReportData)
     ]  # fmt: skip
     assert lines[first + 1].split() == ["72", "to", "90", "74", "to", "94"]
     assert not any("asked" in line for line in lines)  # it failed its exam
+
+
+def test_unreadable_verdicts_stand_beneath_the_win_rate_or_in_its_place(
+    data: ReportData, tmp_path: Path
+) -> None:
+    from rich.console import Console
+
+    mute = {**data.summary["win_rates"][0], "rate": None, "low": None, "high": None, "n": 0,
+            "corrected": None, "flip_rate": None, "unreadable": 50, "worst": 0.0,
+            "best": 1.0}  # fmt: skip
+    some = {**data.summary["win_rates"][1], "unreadable": 6, "worst": 0.6, "best": 0.9}
+    summary = {**data.summary, "win_rates": [mute, some]}
+    console = Console(width=80, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(terminal_wins(summary))
+    lines = [line.split() for line in capture.get().splitlines()]
+    first = lines.index(["sft+dpo", "base", "likelihood", "–", "–", "–"])
+    assert lines[first + 1 : first + 3] == [["50", "unreadable:"], ["0", "to", "100"]]
+    assert lines[first + 5 : first + 7] == [["6", "unreadable:"], ["60", "to", "90"]]
+    assert any("in no rate" in " ".join(line) for line in lines)
+    cells = words_of(written(replace(data, summary=summary), tmp_path), "#systems td")
+    assert "– 50 unreadable: 0 to 100" in cells
+    assert "66 to 84 6 unreadable: 60 to 90" in cells
 
 
 def test_win_rates_at_equal_length(data: ReportData, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def export_sheet(
     """Write a sheet of anonymous pairs, and its key into the run's folder; returns how many.
 
     At most `pairs` of the aligned system's answers beside those of the systems
-    `against`, and `exam` pairs with a known winner. Raises InputError where the run is
+    `against`, each once, and `exam` pairs with a known winner. Raises InputError where the run is
     not evaluated as it is now, a system is not among those evaluated, or `out` is there already.
     """
     summary = require_evaluated(run)
@@ -77,7 +77,7 @@ def export_sheet(
     passages = {clause.id: text[clause.passage] for clause in clauses}
     statements = {clause.id: clause.statement for clause in clauses}
     answers = read_records(run / "evaluate/answers.jsonl", Answer)
-    matches = [(ours, other) for other in against]
+    matches = [(ours, other) for other in dict.fromkeys(against)]
     found = comparisons(matches, answers, probes, passages, statements)
     seed = settings.evaluate.seed
     found.sort(key=lambda pair: Random(f"{seed}:{pair[0]}:{pair[1].probe}").random())

@@ -269,7 +269,7 @@ class Verdict:
     flipped: bool = False
     """The judge changed its mind when the order was swapped (counted as a tie)."""
     unreadable: bool = False
-    """The judge gave no verdict that could be read (counted as a tie, with best and worst case)."""
+    """The judge gave no verdict that could be read: `winner` says nothing and is in no rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ def difference_lines(found: Difference, what: str) -> "Iterator[Text]":
     for change in found.changes:
         yield Text.assemble("\n", (change.kind, "bold cyan"), "  ", (_where(change), "dim"))
         yield _words(change)
-        if change.kind == "judged" and change.old and change.new:
-            yield Text(f"{change.old.result} → {change.new.result}", style="bold")
+        if results := _results(change):
+            yield Text(results, style="bold")
 
 
 def _where(change: Change) -> str:
@@ -35,6 +35,12 @@ def _where(change: Change) -> str:
     if change.moved and _place(old) != _place(new):
         return f"{_place(old)} → {_place(new)}"
     return f"{_place(new)}, in another order" if change.moved else _place(new)
+
+
+def _results(change: Change) -> str:
+    """What came of a clause before and now, where both are known and differ."""
+    before, now = (one.result if one else None for one in (change.old, change.new))
+    return f"{before} → {now}" if before and now and before != now else ""
 
 
 def _place(unit: Unit) -> str:

@@ -20,8 +20,8 @@ def official(
 ) -> None:
     """Any models on situations with good and bad answers marked by people, without a run.
 
-    By likelihood alone. The model named sft+dpo, or else the last, is compared with each of the
-    others.
+    By likelihood alone. The model named sft+dpo, or else sft, or else dpo, or else the last one,
+    is compared with each of the others.
 
     Parameters
     ----------

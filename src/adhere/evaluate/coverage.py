@@ -6,12 +6,6 @@ from typing import Literal
 Result = Literal["learned", "already followed", "not learned", "cannot tell", "untested"]
 Values = Mapping[str, float]
 
-CLEAR_GAIN = 0.1
-"""Nats a token by which each reference must have become likelier where no contrast exists.
-
-Our choice: training on anything in the document's style moves references by less.
-"""
-
 
 def clause_result(before: Sequence[Values], after: Sequence[Values]) -> Result:
     """What the last system of the ladder made of a clause, compared with base.
@@ -20,34 +14,23 @@ def clause_result(before: Sequence[Values], after: Sequence[Values]) -> Result:
     same probes of this clause, position by position. The rule is meant for two or
     three probes and makes no claim of significance; claims are made over all clauses.
 
-    - "untested": no probe has the likelihood of its reference under both systems.
-    - "cannot tell": only one probe has; or the signs below disagree or balance out.
-
     A system is right on a probe if it finds the reference likelier than its contrast and,
-    where the reference begins with yes or no, that word likelier than the other. Where any of
-    the probes has a contrast or such a word, this decides, and one such probe alone "cannot tell":
+    where the reference begins with yes or no, that word likelier than the other. Probes that
+    have a contrast or such a word decide:
 
-    - "not learned": the last system is wrong on most of these probes.
+    - "untested": no probe has the likelihood of its reference under both systems.
+    - "not learned": the last system is wrong on most of the probes that decide.
     - "already followed": base and the last system are both right on most.
     - "learned": the last system is right on most, base was not, and the references became
       likelier on average.
-
-    Where none has either, only the likelihood of the references is left:
-
-    - "learned": each became likelier, by at least `CLEAR_GAIN`.
-    - "not learned": none became likelier.
+    - "cannot tell": all else, and where fewer than two probes decide, or were scored. That
+      references became likelier is no evidence: training in the document's style does that.
     """
     gains = _gains(before, after)
     if not gains:
         return "untested"
-    if len(gains) == 1:
-        return "cannot tell"
     right = _right(before, after)
-    if not right:
-        if min(gains) >= CLEAR_GAIN:
-            return "learned"
-        return "not learned" if max(gains) <= 0 else "cannot tell"
-    if len(right) == 1:
+    if len(gains) == 1 or len(right) < 2:
         return "cannot tell"
     base, last = (_mean(side) for side in zip(*right, strict=True))
     if last < 0.5:

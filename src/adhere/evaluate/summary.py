@@ -47,10 +47,11 @@ class Evaluation:
         - `differences`: a minus b on the probes of both, with p_value, p_holm (Holm
           over the comparisons of one metric) and detectable, the smallest true
           difference that would be found in 80 of 100 such evaluations at alpha 0.05.
-        - `win_rates`: of admitted judges. Ties count half. `best` and `worst` are the
-          rates if every unreadable verdict were a win, or a loss; `corrected` is the
-          rate freed of the errors that the judge made in its exam, `length_controlled`
-          the rate at equal length.
+        - `win_rates`: of admitted judges. Ties count half. `unreadable` counts verdicts
+          that could not be read: they are in no rate (each is None where none is left),
+          and `best` and `worst` are the rates if every one were a win, or a loss.
+          `corrected` is the rate freed of the errors that the judge made in its exam,
+          `length_controlled` the rate at equal length.
         - `p_mcnemar`, of rates: McNemar's exact test over clauses, each won by the
           system that is ahead in it.
         - `judges`: their exams; `withheld` says in words why a judge has no win rates.

@@ -24,6 +24,7 @@ def win_rates(
 ) -> list[Row]:
     """One row for each judge and match; see `Evaluation.summary` for what it holds.
 
+    A verdict that could not be read says nothing: it is counted, and is in no rate.
     `clause_of`: probe -> what it belongs with and depends on.
     """
     judged = {exam.name: exam for exam in exams}
@@ -36,19 +37,22 @@ def win_rates(
         groups[verdict.judge, verdict.a, verdict.b].append(verdict)
     rows: list[Row] = []
     for (judge, a, b), group in groups.items():
+        read = [verdict for verdict in group if not verdict.unreadable]
         credits = np.full(len(place), np.nan)
         longer = np.zeros(len(place))
-        for verdict in group:
+        for verdict in read:
             at = place[verdict.probe]
             credits[at] = CREDIT[verdict.winner]
             longer[at] = lengths[a, verdict.probe] - lengths[b, verdict.probe]
+        row = {"a": a, "b": b, "judge": judge} | _counts(read, len(group) - len(read))
         rate = clustered.rate(credits)
-        assert rate is not None  # a group has at least one verdict
+        if rate is None:
+            rows.append(row | _NO_RATE)
+            continue
         known = ~np.isnan(credits)
         level = length_controlled_rate(credits[known], longer[known], list(clauses[known]))
         rows.append(
-            {"a": a, "b": b, "judge": judge}
-            | _counts(group)
+            row
             | {"rate": rate.value, "low": rate.low, "high": rate.high, "n": rate.n}
             | {"p_mcnemar": mcnemar(*clustered.ahead(credits - 0.5))}
             | {"corrected": _corrected(rate, judged[judge], settings)}
@@ -57,19 +61,31 @@ def win_rates(
     return rows
 
 
-def _counts(verdicts: Sequence[Verdict]) -> Row:
-    counted = Counter(verdict.winner for verdict in verdicts)
-    n = len(verdicts)
-    unreadable = sum(verdict.unreadable for verdict in verdicts)
+_NO_RATE: Row = {
+    "rate": None,
+    "low": None,
+    "high": None,
+    "n": 0,
+    "p_mcnemar": None,
+    "corrected": None,
+    "length_controlled": None,
+}
+"""Where no verdict could be read."""
+
+
+def _counts(read: Sequence[Verdict], unreadable: int) -> Row:
+    """`best` and `worst` are over all verdicts: the unreadable ones all won, or all lost."""
+    counted = Counter(verdict.winner for verdict in read)
     score = counted["a"] + counted["tie"] / 2
+    everything = len(read) + unreadable
     return {
         "wins": counted["a"],
         "ties": counted["tie"],
         "losses": counted["b"],
-        "flip_rate": sum(verdict.flipped for verdict in verdicts) / n,
+        "flip_rate": sum(verdict.flipped for verdict in read) / len(read) if read else None,
         "unreadable": unreadable,
-        "best": (score + unreadable / 2) / n,
-        "worst": (score - unreadable / 2) / n,
+        "best": (score + unreadable) / everything,
+        "worst": score / everything,
     }
 
 

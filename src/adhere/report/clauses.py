@@ -34,7 +34,9 @@ RESULTS = {
     "learned": Result("✓", "good", "the aligned model is right on most probes, and base was not"),
     "already followed": Result("=", "kept", "base was right on most probes too"),
     "not learned": Result("✗", "bad", "the aligned model is wrong on most probes"),
-    "cannot tell": Result("?", "mixed", "one probe alone, or probes that disagree"),
+    "cannot tell": Result(
+        "?", "mixed", "one probe with a side to take, or none, or probes that disagree"
+    ),
     "untested": Result("–", "none", "no held-out probe was kept and scored"),
 }
 """The results of `evaluate`, as `adhere.evaluate.coverage` defines them."""

@@ -103,3 +103,16 @@ def official_rows(official: Mapping[str, Any]) -> list[tuple[str, Estimate]]:
         for system, metrics in official.get("systems", {}).items()
     )
     return [(system, cell) for system, cell in cells if cell]
+
+
+def official_notes(official: Mapping[str, Any]) -> list[str]:
+    """What was left out of the situations, and what must be known of a system's numbers."""
+    notes = [f"{system}: {note}" for system, note in official.get("notes", {}).items()]
+    if not (count := len(official.get("left_out", ()))):
+        return notes
+    left = (
+        "1 situation was left out, a near twin of a training row"
+        if count == 1
+        else f"{count:,} situations were left out, near twins of training rows"
+    )
+    return [f"{left} (evaluate/dropped.jsonl).", *notes]

@@ -163,7 +163,11 @@ _ALPHA = 0.05
 """As the intervals' 95 %."""
 
 WIN_RATE = Metric(
-    "win_rate", "Win rate", "higher", "wins and half the ties, of all verdicts", unit="per cent"
+    "win_rate",
+    "Win rate",
+    "higher",
+    "wins and half the ties, of the verdicts that could be read",
+    unit="per cent",
 )
 
 

@@ -83,6 +83,7 @@ def _systems(report: ReportData) -> dict[str, Any]:
         "notes": summary.get("notes", {}),
         "costs": costs.cost_rows(summary),
         "official": costs.official_rows(report.official),
+        "official_notes": costs.official_notes(report.official),
         "official_exams": [
             sentences.exam_sentence(judge) for judge in report.official.get("judges", ())
         ],

@@ -87,16 +87,22 @@ def _likelihood(summary: Mapping[str, Any], system: str) -> str | None:
     ours, base = (estimate(summary, name, metric.key) for name in (system, "base"))
     if ours is None or base is None:
         return None
-    start = {
-        "better": "The reference answers are likelier to it than to base",
-        "worse": "The reference answers are less likely to it than to base",
-        "overlap": "The reference answers are about as likely to it as to base",
-        "unknown": "Likelihood of the reference answers",
-    }[ours.versus(base, metric)]
+    paired = difference(summary, system, "base", metric.key)
+    found = paired.sign(metric) if paired else ours.versus(base, metric)
     return (
-        f"{start}: {ours.text(metric)} nats of surprise a token against {base.text(metric)}; "
-        f"{_verdict(summary, (system, 'base'), metric)}"
+        f"{_LIKELIER[found]}: {ours.text(metric)} nats of surprise a token against "
+        f"{base.text(metric)}; {_verdict(summary, (system, 'base'), metric)}"
     )
+
+
+_UNDECIDED = "Whether the reference answers are likelier to it than to base is undecided"
+_LIKELIER: dict[Comparison, str] = {
+    "better": "The reference answers are likelier to it than to base",
+    "worse": "The reference answers are less likely to it than to base",
+    "overlap": _UNDECIDED,
+    "unknown": _UNDECIDED,
+}
+"""By the paired difference, where it is known: intervals overlap also where it is clear."""
 
 
 def _answers(summary: Mapping[str, Any], system: str) -> str | None:
@@ -204,13 +210,18 @@ def verdict_words(verdict: Verdict) -> str:
     """Who one judge found better on one probe, and how."""
     both = f"{verdict.a} and {verdict.b}"
     if verdict.unreadable:
-        return f"{both}: {verdict.judge} gave no verdict that could be read; counted as a tie"
+        return f"{both}: {verdict.judge} gave no verdict that could be read; in no rate"
     if verdict.flipped:
         return f"{both}: {verdict.judge} changed its mind with the order; counted as a tie"
     if verdict.winner == "tie":
         return f"{both}: a tie by {verdict.judge}"
     won, lost = (verdict.a, verdict.b) if verdict.winner == "a" else (verdict.b, verdict.a)
-    return f"{won} beats {lost} by {verdict.judge}, margin {abs(verdict.margin):.2f}"
+    said = f"{won} beats {lost} by {verdict.judge}"
+    return said if verdict.judge == _PEOPLE else f"{said}, margin {abs(verdict.margin):.2f}"
+
+
+_PEOPLE = "people"
+"""Who fill in a sheet, as `evaluate` names them; they say who won and not by how much."""
 
 
 def agreement_sentences(summary: Mapping[str, Any]) -> list[str]:
@@ -277,8 +288,15 @@ def _small_sample(data: ReportData) -> str | None:
     seen = [row["detectable"] for row in rows if (row["a"], row["b"], row["metric"]) == against]
     if not seen:
         return f"{asked}; a single clause's result rests on a handful of answers."
+    gain = f"gain in {metric.label.lower()}"
+    if seen[0] >= 1:  # a rate can gain no more
+        return (
+            f"{asked}, too few to show a difference: the greatest possible {gain} over base would "
+            "be missed in 20 or more of 100 such evaluations. A single clause's result rests on a "
+            "handful of answers."
+        )
     return (
-        f"{asked}: a true gain in {metric.label.lower()} of less than {metric.number(seen[0])} "
+        f"{asked}: a true {gain} of less than {metric.number(seen[0])} "
         "points over base would be missed in more than 20 of 100 such evaluations, and a single "
         "clause's result rests on a handful of answers."
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from adhere.report.data import (
     METRICS,
+    WIN_RATE,
     Estimate,
     Metric,
     best_system,
@@ -32,12 +33,21 @@ class WinRow:
     """One judge's verdicts on two systems: the row of `summary.json` with its rates read."""
 
     row: Mapping[str, Any]
-    rate: Estimate
+    rate: Estimate | None
+    """None where no verdict could be read."""
     corrected: Estimate | None
     level: Estimate | None
     """At equal length of the two answers."""
     flips: float | None
     """Share of its verdicts in which the judge changed its mind with the order."""
+
+    @property
+    def unread(self) -> str:
+        """How many verdicts could not be read, and the rates if all were lost, or won."""
+        if not (count := self.row.get("unreadable", 0)):
+            return ""
+        worst, best = (WIN_RATE.number(self.row[bound]) for bound in ("worst", "best"))
+        return f"{count} unreadable: {worst} to {best}"
 
 
 _BESIDE = {
@@ -109,11 +119,11 @@ def win_rows(summary: Mapping[str, Any]) -> list[WinRow]:
     return [
         WinRow(
             row,
-            rate,
+            read_estimate(row, "rate"),
             read_estimate(row.get("corrected")),
             read_estimate(row.get("length_controlled"), "rate"),
             row.get("flip_rate"),
         )
         for row in summary.get("win_rates", ())
-        if row["judge"] in admitted and (rate := read_estimate(row, "rate"))
+        if row["judge"] in admitted
     ]

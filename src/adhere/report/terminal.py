@@ -38,26 +38,36 @@ def terminal_table(summary: Mapping[str, Any]) -> "Table":
 def terminal_wins(summary: Mapping[str, Any]) -> "Table":
     """The win rates of admitted judges: raw, freed of the judge's errors, and its flips.
 
-    It fits 80 columns; the rates at equal length are left to the report.
+    Verdicts that could not be read are counted beneath the raw rate. It fits 80 columns; the
+    rates at equal length are left to the report.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    wins = win_rows(summary)
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
+    if any(win.unread for win in wins):
+        table.caption = _UNREAD
     for title in ("", "against", "judge"):
         table.add_column(title, overflow="fold")
     for title in ("Win rate", "Corrected", "Order flips"):
         table.add_column(title, justify="right")
-    for win in win_rows(summary):
+    for win in wins:
         names = (Text(win.row[key]) for key in ("a", "b", "judge"))
         table.add_row(*names, *_win_cells(win))
     return table
 
 
+_UNREAD = (
+    "Unreadable verdicts are in no rate; beneath is the rate if all were lost, and if all were won."
+)
+
+
 def _win_cells(win: WinRow) -> list[str]:
     flips = "–" if win.flips is None else WIN_RATE.write(win.flips)
-    return [_rate(win.rate), _rate(win.corrected), flips]
+    raw = "\n".join(filter(None, (_rate(win.rate), win.unread.replace(": ", ":\n"))))
+    return [raw, _rate(win.corrected), flips]
 
 
 def _rate(found: Estimate | None) -> str:
