@@ -294,7 +294,7 @@ def _score(
 
 
 def _win_rate(row: Row, system: str) -> Row:
-    if system == row["a"]:
+    if system == row["a"] or row["rate"] is None:
         return {"value": row["rate"], "low": row["low"], "high": row["high"], "n": row["n"]}
     low, high = (None if row[bound] is None else 1 - row[bound] for bound in ("high", "low"))
     return {"value": 1 - row["rate"], "low": low, "high": high, "n": row["n"]}

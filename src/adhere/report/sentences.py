@@ -130,7 +130,8 @@ def _verdict(summary: Mapping[str, Any], pair: tuple[str, str], metric: Metric) 
     a, b = (estimate(summary, system, metric.key) for system in pair)
     found: Comparison = a.versus(b, metric) if a and b else "unknown"
     paired = difference(summary, *pair, metric.key)
-    if found == "overlap" and paired and (sign := paired.sign(metric)) != "overlap":
+    sign: Comparison = paired.sign(metric) if paired else "unknown"
+    if found == "overlap" and paired and sign in ("better", "worse"):
         unit = " points" if metric.unit == "per cent" else ""
         return (
             f"the intervals overlap, but question by question {pair[0]} is {sign}: the paired "
