@@ -513,6 +513,19 @@ def test_running_out_of_memory_names_the_remedy(
         train_sft(EXAMPLES, [], model, None, SFT, tmp_path, NoProgress())
 
 
+def test_weights_that_cannot_be_written_are_one_sentence(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import SafetensorError
+
+    def look(trainer: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    spy(monkeypatch, look)
+    with pytest.raises(EngineError, match=r"No space left on device.*Free some space"):
+        train_sft(EXAMPLES, [], model, None, SFT, tmp_path, NoProgress())
+
+
 def test_a_missing_library_is_one_sentence(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

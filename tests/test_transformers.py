@@ -386,6 +386,14 @@ def test_an_adapter_is_applied_whole_or_not_at_all(
         list(TransformersEngine(str(folder), adapter).complete([request("1", "x")]))
 
 
+def test_an_adapter_that_was_cut_short_is_refused(folder: Path, tmp_path: Path) -> None:
+    adapter = save_adapter(folder, tmp_path / "adapter")
+    file = adapter / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(EngineError, match="the adapter's file is damaged"):
+        list(TransformersEngine(str(folder), adapter).complete([request("1", "x")]))
+
+
 def test_an_incomplete_adapter_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     adapter = save_adapter(folder, tmp_path / "adapter")
     (adapter / "adapter_model.safetensors").unlink()

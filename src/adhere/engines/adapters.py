@@ -38,8 +38,14 @@ def with_adapters(model: Any, adapters: Mapping[str, Path]) -> Any:
 
 
 def _load(adapted: Any, name: str, folder: Path) -> None:
+    from safetensors import SafetensorError
+
     try:
         loaded = adapted.load_adapter(str(folder), name)
+    except SafetensorError as error:
+        raise EngineError(
+            f"{folder}: the adapter's file is damaged ({error}); train it again."
+        ) from error
     except RuntimeError as error:
         raise EngineError(
             f"{folder}: the adapter was trained on another model: {str(error).splitlines()[-1]}."

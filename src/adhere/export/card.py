@@ -211,9 +211,11 @@ def _win(win: Summary, judge: Summary) -> str:
         if corrected
         else "not freed of the errors of its exam"
     )
+    unread = win.get("unreadable", 0)
+    lost = f", {unread} verdicts could not be read" if unread else ""
     return (
         f"Win rate against base, judge `{win['judge']}`: {_cell(WIN_RATE, raw)} as it judged, "
-        f"{freed} ({judge['exam_accuracy']:.0%} of {judge['n']} pairs sorted right)"
+        f"{freed}{lost} ({judge['exam_accuracy']:.0%} of {judge['n']} pairs sorted right)"
     )
 
 

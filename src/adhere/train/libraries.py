@@ -41,6 +41,7 @@ def training_libraries() -> Generator[None]:
         except ModuleNotFoundError as error:
             raise missing_library(str(error.name)) from error
         import torch
+        from safetensors import SafetensorError
 
         _silence()
         try:
@@ -49,6 +50,12 @@ def training_libraries() -> Generator[None]:
         except torch.OutOfMemoryError as error:
             raise EngineError(
                 "The training ran out of memory; lower micro_batch_size or max_length."
+            ) from error
+        except SafetensorError as error:
+            raise EngineError(
+                f"Weights could not be read or written: {error}. Is the disk full, or was an "
+                "adapter that the training goes on from cut short? Free some space, or train that "
+                "one again (--again); then the same command goes on."
             ) from error
 
 
