@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adhere.candidates import candidates
 from adhere.engines.device import cpu_has_bfloat16
-from adhere.ingest import ingest
+from adhere.ingest import ingest, require_another_folder
 from adhere.models import checkpoint_here, is_here
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
@@ -50,9 +50,9 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
 
     Raises InputError for documents that cannot be read.
     """
-    documents, passages = ingest(
-        [Path(name) for name in settings.documents], settings.ingest, NoProgress()
-    )
+    paths = [Path(name) for name in settings.documents]
+    require_another_folder(run, paths)
+    documents, passages = ingest(paths, settings.ingest, NoProgress())
     language = {document.id: document.language for document in documents}
     sentences = len(candidates(passages, language))
     stood = standings(run, settings)

@@ -15,12 +15,11 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from adhere.errors import InputError
+from adhere.files import LOCK
 from adhere.processes import from_first
 from adhere.records import Dropped
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
-"""A file of a run's folder, held by the process that works there; it is no part of the run."""
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adhere.cli.common import (
-    RUN_FILE,
     Flag,
     Quiet,
     app,
@@ -19,6 +18,7 @@ from adhere.cli.common import (
     with_flags,
 )
 from adhere.errors import InputError
+from adhere.files import RUN_FILE
 from adhere.processes import from_first, is_first
 from adhere.settings import Choices, ModelSettings, RunSettings, Settings
 
