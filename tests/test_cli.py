@@ -90,6 +90,7 @@ def flags_for(sections: Iterable[str]) -> set[str]:
         (["run", "code.md", "--generate.probs=2"], "Did you mean --generate.probes?"),
         (["run", "code.md", "--generate.probes=9"], "flags: generate.probes: Input should be less"),
         (["run", "code.md", "--sft.epochs=many"], "flags: sft.epochs: Input should be a valid"),
+        (["run", "code.md", "--sft.epochs=inf"], "flags: sft.epochs: Input should be a finite num"),
         (["run", "code.md", "--models.style=loud"], "models.style: Input should be 'continue' or"),
         (["run", "code.md", "--out"], "--out requires an argument"),
         (["run", "mine.toml"], "mine.toml: unknown setting 'generate.exampels'; did you mean"),
