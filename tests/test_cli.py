@@ -222,6 +222,25 @@ def test_status_shows_every_stage_and_what_it_made(run: Path) -> None:
         assert f" {name} " in said.out
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("review/decisions.jsonl", "status"),
+        ("prompts/question.md", "status"),
+        ("clauses/clauses.jsonl", "export-review"),
+        ("evaluate/summary.json", "gate"),
+    ],
+)
+def test_a_file_of_the_run_in_another_encoding_is_one_sentence(
+    run: Path, name: str, command: str
+) -> None:
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).write_text("Größe", encoding="utf-16")
+    said = adhere(command, str(run))
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert said.err.startswith(f"adhere: {run / name}: not ")
+
+
 def test_a_stage_that_is_up_to_date_says_so_and_is_done_again_on_demand(run: Path) -> None:
     said = adhere("clauses", str(run))
     assert said.code == 0

@@ -88,6 +88,12 @@ def test_a_run_file_in_another_encoding_is_explained(tmp_path: Path) -> None:
         RunSettings.read(path)
 
 
+def test_the_mark_that_notepad_puts_first_is_no_part_of_a_run_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("documents = ['größe.md']", encoding="utf-8-sig")
+    assert RunSettings.read(path).documents == ("größe.md",)
+
+
 def test_changes_are_laid_over_what_is_there() -> None:
     saved = RunSettings.parse({"documents": ["a"], "sft": {"epochs": 5, "lora_rank": 4}}, "test")
     merged = saved.merge({"sft": {"epochs": 2}, "dpo": {"beta": 0.3}}, "flags")

@@ -318,7 +318,7 @@ class RunSettings(Choices):
         the nearest known one) or a value out of range.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Notepad writes
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: not a TOML file: {error}.") from error
         return cls.parse(data, source=str(path))
