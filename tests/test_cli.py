@@ -81,6 +81,10 @@ def flags_for(sections: Iterable[str]) -> set[str]:
     ("arguments", "message"),
     [
         (["run"], "nothing to read: `adhere run DOCUMENTS --out runs/NAME`."),
+        (["run", "--out=new"], "no documents: `adhere run DOCUMENTS --out runs/NAME`, or name"),
+        (["run", "--out=new", "--dry-run"], "no documents: `adhere run DOCUMENTS"),
+        (["run", "bare.toml"], "no documents: `adhere run DOCUMENTS"),
+        (["run", "bare.toml", "--dry-run"], "name them in run.toml under `documents`."),
         (["run", "none.md"], "none.md: no such file or folder"),
         (["run", "gode.md"], "did you mean 'code.md'?"),
         (["run", "empty.md"], "empty.md: the file is empty."),
@@ -115,6 +119,7 @@ def test_a_mistake_is_one_sentence_with_exit_code_2(
     (tmp_path / "broken.docx").write_bytes(b"no archive")
     (tmp_path / "mine.toml").write_text("[generate]\nexampels = 1")
     (tmp_path / "broken.toml").write_text("[generate")
+    (tmp_path / "bare.toml").write_text("[generate]\nexamples = 1")
     RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
     before = files(tmp_path)
     said = adhere(*arguments)

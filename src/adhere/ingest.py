@@ -50,8 +50,13 @@ def ingest(
     """Read files and folders (recursively, in order of name) and cut them into passages.
 
     A document that repeats another's text is left out, with a note on the one kept.
-    Raises InputError naming the first file that cannot be used, and the remedy.
+    Raises InputError where no path is given, and naming the first file that cannot be used.
     """
+    if not paths:
+        raise InputError(
+            "no documents: `adhere run DOCUMENTS --out runs/NAME`, or name them in run.toml under "
+            "`documents`."
+        )
     files = _numbered(named for path in paths for named in _files(path, progress))
     documents: dict[str, Document] = {}
     passages: list[Passage] = []
