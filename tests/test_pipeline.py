@@ -447,6 +447,18 @@ def test_an_unreadable_manifest_is_no_finished_stage(run: Path) -> None:
     assert state(run, saved(run), "sft") == "not yet"
 
 
+def test_a_stage_of_which_a_file_is_missing_is_made_again(run: Path) -> None:
+    missing, log = run / "curate" / "examples.jsonl", Log()
+    before = missing.read_bytes()
+    missing.unlink()
+    assert state(run, saved(run), "generate") == "up to date"
+    assert state(run, saved(run), "curate") == "out of date"
+    run_stages(run, saved(run), log)
+    assert log.ended == ["curate"]
+    assert missing.read_bytes() == before
+    assert stale(run, saved(run)) == []
+
+
 def test_a_manifest_says_what_a_stage_was_made_of(finished: Path) -> None:
     for name in ON:
         stage, manifest = STAGES[name], read_manifest(finished / name)

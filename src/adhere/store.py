@@ -112,6 +112,11 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
+def has_outputs(folder: Path, manifest: Manifest) -> bool:
+    """Whether every file that the stage wrote is still there, whatever is in it by now."""
+    return all((folder / name).exists() for name in manifest.outputs)
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST, asdict(manifest))
 
