@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import DOCUMENT, ON, SCRIPT, adhere
+from fakes import finish
 
 from adhere import pipeline
 from adhere.cli import run
@@ -232,7 +233,7 @@ def test_status_shows_every_stage_and_what_it_made(run: Path) -> None:
     [
         ("review/decisions.jsonl", "status"),
         ("prompts/question.md", "status"),
-        ("clauses/clauses.jsonl", "export-review"),
+        ("clauses/clauses.jsonl", "conflicts"),
         ("evaluate/summary.json", "gate"),
     ],
 )
@@ -319,6 +320,18 @@ def test_a_run_is_gone_on_with_in_its_folder(tmp_path: Path, out: str | None) ->
     RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
     folder, found = run._open_run((Path("old"),), Path(out) if out else None, None)
     assert (folder, found.documents) == (Path("old"), ("code.md",))
+
+
+def test_a_begun_runs_own_file_goes_on_with_the_run_and_any_other_starts_one(
+    tmp_path: Path,
+) -> None:
+    settings = RunSettings(documents=("code.md",))
+    settings.write(tmp_path / "old" / "run.toml")
+    own = (Path("old/run.toml"),)
+    assert run._open_run(own, None, None) == (Path("runs/run"), settings)
+    finish(tmp_path / "old", "ingest", "1")
+    assert run._open_run(own, None, None) == (Path("old"), settings)
+    assert run._open_run(own, Path("new"), None) == (Path("new"), settings)
 
 
 def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> None:
