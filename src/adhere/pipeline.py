@@ -78,9 +78,9 @@ def run_stages(
     """Bring the wanted stages of a run up to date, in the order of the table.
 
     A stage whose inputs, settings and prompts are unchanged, and whose files are all there,
-    is skipped, unless `again`. Raises InputError when another adhere works in the folder, when a stage's
-    input is not there yet, or was made from what has been replaced since, and whatever
-    AdhereError a stage raises; finished stages and cached completions stay. Under
+    is skipped, unless `again`. Raises InputError when another adhere works in the folder,
+    when a stage's input is not there yet, or was made from what has been replaced since, and
+    whatever AdhereError a stage raises; finished stages and cached completions stay. Under
     `accelerate launch` only trainings can be wanted.
     """
     bench = Bench(run, settings, progress)

@@ -270,7 +270,7 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
         print("Times of requests are those of the models that come by default; yours will differ.")
     for title, lines in (
         ("Trainings, with rows as long as they may be:", plans(settings, todo)),
-        ("This machine cannot do it:", lacking(settings, todo)),
+        ("The run would be refused until this is mended:", lacking(settings, todo)),
         ("When it starts:", unasked(settings, todo)),
     ):
         if lines:
