@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import DOCUMENT, ON, SCRIPT, adhere
+from fakes import finish
 
 from adhere import pipeline
 from adhere.cli import run
@@ -81,6 +82,10 @@ def flags_for(sections: Iterable[str]) -> set[str]:
     ("arguments", "message"),
     [
         (["run"], "nothing to read: `adhere run DOCUMENTS --out runs/NAME`."),
+        (["run", "--out=new"], "no documents: `adhere run DOCUMENTS --out runs/NAME`, or name"),
+        (["run", "--out=new", "--dry-run"], "no documents: `adhere run DOCUMENTS"),
+        (["run", "bare.toml"], "no documents: `adhere run DOCUMENTS"),
+        (["run", "bare.toml", "--dry-run"], "name them in run.toml under `documents`."),
         (["run", "none.md"], "none.md: no such file or folder"),
         (["run", "gode.md"], "did you mean 'code.md'?"),
         (["run", "empty.md"], "empty.md: the file is empty."),
@@ -90,6 +95,7 @@ def flags_for(sections: Iterable[str]) -> set[str]:
         (["run", "code.md", "--generate.probs=2"], "Did you mean --generate.probes?"),
         (["run", "code.md", "--generate.probes=9"], "flags: generate.probes: Input should be less"),
         (["run", "code.md", "--sft.epochs=many"], "flags: sft.epochs: Input should be a valid"),
+        (["run", "code.md", "--sft.epochs=inf"], "flags: sft.epochs: Input should be a finite num"),
         (["run", "code.md", "--models.style=loud"], "models.style: Input should be 'continue' or"),
         (["run", "code.md", "--out"], "--out requires an argument"),
         (["run", "mine.toml"], "mine.toml: unknown setting 'generate.exampels'; did you mean"),
@@ -114,6 +120,7 @@ def test_a_mistake_is_one_sentence_with_exit_code_2(
     (tmp_path / "broken.docx").write_bytes(b"no archive")
     (tmp_path / "mine.toml").write_text("[generate]\nexampels = 1")
     (tmp_path / "broken.toml").write_text("[generate")
+    (tmp_path / "bare.toml").write_text("[generate]\nexamples = 1")
     RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
     before = files(tmp_path)
     said = adhere(*arguments)
@@ -221,6 +228,25 @@ def test_status_shows_every_stage_and_what_it_made(run: Path) -> None:
         assert f" {name} " in said.out
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("review/decisions.jsonl", "status"),
+        ("prompts/question.md", "status"),
+        ("clauses/clauses.jsonl", "conflicts"),
+        ("evaluate/summary.json", "gate"),
+    ],
+)
+def test_a_file_of_the_run_in_another_encoding_is_one_sentence(
+    run: Path, name: str, command: str
+) -> None:
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).write_text("Größe", encoding="utf-16")
+    said = adhere(command, str(run))
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert said.err.startswith(f"adhere: {run / name}: not ")
+
+
 def test_a_stage_that_is_up_to_date_says_so_and_is_done_again_on_demand(run: Path) -> None:
     said = adhere("clauses", str(run))
     assert said.code == 0
@@ -294,6 +320,18 @@ def test_a_run_is_gone_on_with_in_its_folder(tmp_path: Path, out: str | None) ->
     RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
     folder, found = run._open_run((Path("old"),), Path(out) if out else None, None)
     assert (folder, found.documents) == (Path("old"), ("code.md",))
+
+
+def test_a_begun_runs_own_file_goes_on_with_the_run_and_any_other_starts_one(
+    tmp_path: Path,
+) -> None:
+    settings = RunSettings(documents=("code.md",))
+    settings.write(tmp_path / "old" / "run.toml")
+    own = (Path("old/run.toml"),)
+    assert run._open_run(own, None, None) == (Path("runs/run"), settings)
+    finish(tmp_path / "old", "ingest", "1")
+    assert run._open_run(own, None, None) == (Path("old"), settings)
+    assert run._open_run(own, Path("new"), None) == (Path("new"), settings)
 
 
 def test_the_settings_of_a_run_stay_when_it_is_started_again(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_papers_set_up_is_whole_and_says_what_this_machine_lacks(tmp_path: P
     assert said.count("not known") == 4  # how long sft, dpo, dpo-alone and document-lm take
     assert said.split("┘")[1].splitlines()[1:] == [
         "Times of requests are those of the models that come by default; yours will differ.",
-        "This machine cannot do it:",
+        "The run would be refused until this is mended:",
         "- tuning = 'qlora' needs a CUDA GPU, and there is none; take 'lora'.",
         "- tuning = 'qlora' needs the package 'bitsandbytes'; pip install 'adhere[qlora]'.",
         "When it starts:",

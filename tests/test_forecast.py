@@ -1,12 +1,15 @@
 """The forecast of a dry run, against what a run really asks."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ON
 
-from adhere.errors import InputError
-from adhere.forecast import forecast
+from adhere.bench import Bench
+from adhere.errors import AdhereError, InputError
+from adhere.forecast import forecast, lacking, unasked
+from adhere.progress import NoProgress
 from adhere.settings import ModelSettings, RunSettings
 from adhere.stages import STAGES
 from adhere.store import read_manifest
@@ -149,6 +152,55 @@ def test_what_is_up_to_date_takes_no_time(finished: Path, run_settings: RunSetti
         row.stage for row in forecast(finished, changed) if row.what not in ("up to date", "off")
     ]
     assert todo == ["evaluate", "report"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": {"student": "smollm2-135m-instrukt"}}, "Did you mean 'smollm2-135m-instruct'"),
+        ({"models": {"embedder": "all-minilm"}}, "Did you mean 'all-minilm-l6-v2'?"),
+        ({"models": {"teacher": "foo:bar"}}, "'foo:bar' is no engine address"),
+        ({"models": {"teacher": "scripted:nofile.toml"}}, "nofile.toml: cannot be read"),
+        ({"models": {"teacher": "openvino:qwen2.5-coder"}}, "mean 'qwen2.5-coder-1.5b-instruct'"),
+        ({"models": {"teacher": "openvino:all-minilm-l6-v2"}}, "is no GGUF file"),
+        ({"models": {"teacher": "transformers:a/b+none"}}, "none: no adapter_config.json"),
+        ({"evaluate": {"judges": ["openvino:nope"]}}, "'nope' is no model that is known here"),
+        ({"evaluate": {"systems": {"other": "transformers:nope"}}}, "'nope' is no model"),
+        ({"evaluate": {"pairs": "none.jsonl"}}, "none.jsonl: no such file"),
+        ({"evaluate": {"refusals": "none.csv"}}, "none.csv: no such file"),
+    ],
+)
+def test_a_dry_run_says_in_the_runs_words_what_it_would_be_refused_for(
+    tmp_path: Path, run_settings: RunSettings, changes: dict[str, Any], message: str
+) -> None:
+    todo = [name for name in ON if name != "ingest"]
+    settings = run_settings.merge(changes, "test")
+    assert lacking(run_settings, todo) == []
+    [said] = lacking(settings, todo)
+    assert message in said
+    assert unasked(settings, todo) == []
+    with pytest.raises(AdhereError) as error:
+        Bench(tmp_path, settings, NoProgress()).check()
+    assert str(error.value) == said
+    assert lacking(settings, ["report"]) == []
+
+
+def test_all_that_is_wrong_is_said_and_what_can_be_fetched_is_not(
+    run_settings: RunSettings,
+) -> None:
+    wrong = {
+        "models": {"student": "nope", "embedder": "org/nobody-has-this"},
+        "evaluate": {"pairs": "none.jsonl", "refusals": "none.csv", "harness": "no-tasks"},
+    }
+    settings = run_settings.merge(wrong, "test")
+    said = lacking(settings, ["clauses"])
+    assert [one.split(" ")[0] for one in said[:2]] == ["none.jsonl:", "none.csv:"]
+    assert any(name in said[2] for name in ("no-tasks: there is no such folder", "lm_eval"))
+    assert "'nope' is no model that is known here" in said[3]
+    assert len(said) == 4
+    assert unasked(settings, ["clauses"]) == [
+        "org/nobody-has-this is not on this machine, and will be fetched."
+    ]
 
 
 def test_a_document_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

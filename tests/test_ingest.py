@@ -179,6 +179,23 @@ def test_folders_are_read_in_order_without_hidden_and_other_files(tmp_path: Path
     assert notes.notes == [f"{tmp_path}: 1 files of other kinds passed over"]
 
 
+@pytest.mark.parametrize("mark", ["run.toml", "cache.sqlite", ".lock"])
+def test_what_a_run_in_the_folder_wrote_is_no_document_and_that_is_said(
+    tmp_path: Path, mark: str
+) -> None:
+    rows = tmp_path / "runs" / "x" / "midtrain" / "rows.md"
+    rows.parent.mkdir(parents=True)
+    for path in (tmp_path / "b.md", tmp_path / "runs" / "c.md", rows):
+        path.write_text(f"We are fair, says {path.name}.")
+    (tmp_path / "runs" / "x" / mark).touch()
+    (tmp_path / mark).touch()  # the folder asked for is read, whatever it holds
+    notes = Notes()
+    documents, _ = ingest([tmp_path], IngestSettings(), notes)
+    assert [document.name for document in documents] == ["b.md", "runs/c.md"]
+    said = f"{tmp_path}/runs/x: a run's folder, whose files were passed over"
+    assert [note for note in notes.notes if "other kinds" not in note] == [said]
+
+
 def test_ids_come_from_name_and_text(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

@@ -19,9 +19,10 @@ from adhere import pipeline
 from adhere.bench import Bench
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import EngineError, InputError, SettingsError
+from adhere.forecast import forecast
 from adhere.pipeline import MOST_FAILED, describe, run_stages, standings
 from adhere.progress import NoProgress
-from adhere.records import Clause, Completion, Request, Rewriting
+from adhere.records import Clause, Completion, Document, Request, Rewriting
 from adhere.settings import RunSettings
 from adhere.stages import STAGES
 from adhere.store import Manifest, folder_hashes, read_manifest, read_records
@@ -152,6 +153,31 @@ def test_a_changed_document_is_read_again(tmp_path: Path) -> None:
     for name in ("~$b.docx", ".DS_Store"):
         (folder / name).write_text("the owner of what is open")
     assert state(run, settings, "ingest") == "up to date"
+
+
+def test_a_run_in_its_documents_folder_does_not_read_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.md").write_text("Crew must rest.")
+    settings, run = RunSettings.parse({"documents": ["."]}, "test"), Path("runs/x")
+    for _ in range(2):
+        run_stages(run, settings, NoProgress(), ["ingest"])
+        settings.write(run / "run.toml")
+        (run / "midtrain").mkdir(exist_ok=True)
+        (run / "midtrain" / "rows.md").write_text("Guests may row.")
+        assert state(run, settings, "ingest") == "up to date"
+    assert [one.name for one in read_records(run / "ingest/documents.jsonl", Document)] == ["a.md"]
+
+
+def test_a_run_is_not_made_of_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("Crew must rest.")
+    settings = RunSettings.parse({"documents": [str(tmp_path)]}, "test")
+    with pytest.raises(InputError, match="is the run's own folder"):
+        run_stages(tmp_path, settings, NoProgress())
+    with pytest.raises(InputError, match="is the run's own folder"):
+        forecast(tmp_path, settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.md"]
 
 
 def test_a_changed_gate_puts_the_report_out_of_date_and_no_model_is_asked_for_it(
@@ -419,6 +445,18 @@ def test_an_unreadable_manifest_is_no_finished_stage(run: Path) -> None:
     (run / "sft" / "manifest.json").write_text("{")
     assert stale(run, saved(run)) == LATER["sft"]
     assert state(run, saved(run), "sft") == "not yet"
+
+
+def test_a_stage_of_which_a_file_is_missing_is_made_again(run: Path) -> None:
+    missing, log = run / "curate" / "examples.jsonl", Log()
+    before = missing.read_bytes()
+    missing.unlink()
+    assert state(run, saved(run), "generate") == "up to date"
+    assert state(run, saved(run), "curate") == "out of date"
+    run_stages(run, saved(run), log)
+    assert log.ended == ["curate"]
+    assert missing.read_bytes() == before
+    assert stale(run, saved(run)) == []
 
 
 def test_a_manifest_says_what_a_stage_was_made_of(finished: Path) -> None:

@@ -176,3 +176,14 @@ def test_a_misspelt_override_is_refused(tmp_path: Path) -> None:
     (tmp_path / "anwser.md").write_text("Text: {{ text }}")
     with pytest.raises(SettingsError, match=r"anwser\.md: there is no such prompt; did you mean"):
         Prompts(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_prompt_in_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "question.md"
+    path.write_text("Größe", encoding=encoding)
+    with pytest.raises(SettingsError) as error:
+        Prompts(tmp_path).tags()
+    assert str(error.value) == f"{path}: not UTF-8 text; save it as UTF-8."
+    path.write_text("Größe", encoding="utf-8-sig")
+    assert Prompts(tmp_path).render("question") == "Größe"

@@ -63,6 +63,9 @@ def test_only_what_differs_is_written(tmp_path: Path) -> None:
         ("[sft]\nzzz = 1", "unknown setting 'sft.zzz'; known are: balance, batch_size,"),
         ("[generate]\nprobes = 9", "generate.probes: Input should be less than or equal to 3"),
         ("[sft]\nepochs = 0", "sft.epochs: Input should be greater than 0 (got 0)"),
+        ("[sft]\nepochs = inf", "sft.epochs: Input should be a finite number (got inf)"),
+        ("[curate]\nmin_grounding = -inf", "min_grounding: Input should be a finite number"),
+        ("[curate]\nmin_margin = nan", "curate.min_margin: Input should be a finite number"),
         ("[ingest]\npassage_chars = 'many'", "ingest.passage_chars: Input should be a valid int"),
         ("[models]\nstyle = 'shout'", "models.style: Input should be 'continue' or 'chat'"),
         ("[models\n", "not a TOML file"),
@@ -83,6 +86,12 @@ def test_a_run_file_in_another_encoding_is_explained(tmp_path: Path) -> None:
     path.write_bytes("documents = ['größe.md']".encode("latin-1"))
     with pytest.raises(SettingsError, match="not a TOML file"):
         RunSettings.read(path)
+
+
+def test_the_mark_that_notepad_puts_first_is_no_part_of_a_run_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("documents = ['größe.md']", encoding="utf-8-sig")
+    assert RunSettings.read(path).documents == ("größe.md",)
 
 
 def test_changes_are_laid_over_what_is_there() -> None:

@@ -18,6 +18,7 @@ from adhere.store import (
     fresh_folder,
     read_manifest,
     read_records,
+    read_summary,
     write_manifest,
     write_records,
 )
@@ -95,6 +96,49 @@ def test_an_impossible_record_is_a_bad_line(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.jsonl: not there; run the stage"):
         read_records(tmp_path / "rows.jsonl", Probe)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_file_in_another_encoding_is_named_with_the_remedy(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "clauses" / "dropped.jsonl"
+    path.parent.mkdir()
+    write_records(path, [Dropped(record_id="r", stage="s", reason="für")])
+    path.write_text(path.read_text(encoding="utf-8"), encoding=encoding)
+    with pytest.raises(InputError) as error:
+        read_records(path, Dropped)
+    assert str(error.value) == (
+        f"{path}: not UTF-8 text. Save it as UTF-8, or delete the folder and run the stage again."
+    )
+
+
+def test_the_mark_that_notepad_puts_first_is_no_part_of_the_records(tmp_path: Path) -> None:
+    path = tmp_path / "probes.jsonl"
+    write_records(path, [PROBE])
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_records(path, Probe) == [PROBE]
+
+
+@pytest.mark.parametrize("folder", ["review", "people"])
+@pytest.mark.parametrize("content", [b"{", b"\xff"])
+def test_nobody_is_told_to_delete_what_people_decided(
+    tmp_path: Path, folder: str, content: bytes
+) -> None:
+    path = tmp_path / folder / "decisions.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"decisions\.jsonl: .*keep the file") as error:
+        read_records(path, Dropped)
+    assert "or delete" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"[1]", '{"a": "é"}'.encode("cp1252")])
+def test_a_broken_summary_is_named_with_the_remedy(tmp_path: Path, content: bytes) -> None:
+    assert read_summary(tmp_path) == {}
+    path = tmp_path / "evaluate" / "summary.json"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"summary\.json: not a JSON object: .*Mend it, or delete"):
+        read_summary(tmp_path)
 
 
 def test_a_fresh_folder_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:

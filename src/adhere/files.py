@@ -1,6 +1,7 @@
 """Files of the user's: which of a folder count, and other people's layouts, taken as they are."""
 
 import csv
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,16 +14,38 @@ from adhere.errors import InputError
 T = TypeVar("T")
 _PASSED_OVER = (".", "~$")
 """How names begin of hidden files and of those that Word keeps beside an open document."""
+RUN_FILE = "run.toml"
+LOCK = ".lock"
+"""A file of a run's folder, held by the process that works there; it is no part of the run."""
+_OF_A_RUN = (RUN_FILE, "cache.sqlite", LOCK)
+"""One of these tells a run's folder; before its first stage is done, it holds the lock alone."""
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a folder and of those in it that count, in order of name."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.is_file()
-        and not any(part.startswith(_PASSED_OVER) for part in file.relative_to(folder).parts)
-    )
+    """The files of a folder and of those in it that count, in order of name.
+
+    What lies in a run's folder is the run's own and counts for nothing, unless that folder is
+    the one asked for.
+    """
+    return _walked(folder)[0]
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs' folders in a folder, which `files_in` passes over, in order of name."""
+    return _walked(folder)[1]
+
+
+def _walked(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files that count, and the runs' folders."""
+    files: list[Path] = []
+    runs: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        inner = [Path(place, name) for name in folders if not name.startswith(_PASSED_OVER)]
+        found = [one for one in inner if any((one / name).exists() for name in _OF_A_RUN)]
+        runs += found
+        folders[:] = [one.name for one in inner if one not in found]
+        files += [Path(place, name) for name in names if not name.startswith(_PASSED_OVER)]
+    return sorted(file for file in files if file.is_file()), sorted(runs)
 
 
 @cache

@@ -1,17 +1,21 @@
 """`--dry-run`: what would run, how many requests, and about how long."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from adhere.candidates import candidates
+from adhere.engines.base import check_address
 from adhere.engines.device import cpu_has_bfloat16
-from adhere.ingest import ingest
-from adhere.models import checkpoint_here, is_here
+from adhere.errors import AdhereError
+from adhere.evaluate.extras import read_extras
+from adhere.ingest import ingest, require_another_folder
+from adhere.models import check_checkpoint, checkpoint_here, is_here
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
-from adhere.settings import ModelSettings, RunSettings, TrainSettings
+from adhere.settings import EvaluateSettings, ModelSettings, RunSettings, TrainSettings
 from adhere.stages import STAGES, needs_models
 from adhere.train import pace, plan_ahead, training_problems
 
@@ -50,9 +54,9 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
 
     Raises InputError for documents that cannot be read.
     """
-    documents, passages = ingest(
-        [Path(name) for name in settings.documents], settings.ingest, NoProgress()
-    )
+    paths = [Path(name) for name in settings.documents]
+    require_another_folder(run, paths)
+    documents, passages = ingest(paths, settings.ingest, NoProgress())
     language = {document.id: document.language for document in documents}
     sentences = len(candidates(passages, language))
     stood = standings(run, settings)
@@ -143,10 +147,44 @@ def _pace(settings: RunSettings) -> float | None:
 
 
 def lacking(settings: RunSettings, todo: Sequence[str]) -> list[str]:
-    """What this machine lacks for the stages that are to do, in sentences."""
-    if not any(STAGES[name].resumes for name in todo):
+    """What the run would be refused for, in its own sentences; asks nobody and fetches nothing."""
+    if not any(map(needs_models, todo)):
         return []
-    return [str(problem) for problem in training_problems(settings)]
+    models = settings.models
+    checks = [
+        *_file_checks(settings.evaluate),
+        *(partial(check_address, address) for address in _engines(settings)),
+        *(partial(check_checkpoint, name) for name in (models.embedder, models.student)),
+    ]
+    found = [said for check in checks if (said := _problem(check))]
+    return list(dict.fromkeys([*found, *map(str, training_problems(settings))]))
+
+
+def _file_checks(settings: EvaluateSettings) -> list[Callable[[], object]]:
+    """The readings of the user's files, each on its own; tasks may fetch, and wait for the run."""
+    given = {name: getattr(settings, name) for name in ("pairs", "refusals", "instructions")}
+    if settings.harness and not (Path(settings.harness).is_dir() and find_spec("lm_eval")):
+        given["harness"] = settings.harness
+    return [
+        partial(read_extras, EvaluateSettings.model_validate({name: file}))
+        for name, file in given.items()
+        if file
+    ]
+
+
+def _engines(settings: RunSettings) -> list[str]:
+    """The addresses of all that the run asks, each once."""
+    others = settings.evaluate
+    return list(dict.fromkeys((settings.models.teacher, *others.judges, *others.systems.values())))
+
+
+def _problem(check: Callable[[], object]) -> str:
+    """What the check raises, in words; empty where it passes."""
+    try:
+        check()
+    except AdhereError as error:
+        return str(error)
+    return ""
 
 
 def plans(settings: RunSettings, todo: Sequence[str]) -> list[str]:
@@ -168,12 +206,15 @@ def _trainings(settings: RunSettings, todo: Sequence[str]) -> list[tuple[str, Tr
 
 def unasked(settings: RunSettings, todo: Sequence[str]) -> list[str]:
     """What only the run will find out, in sentences: a forecast asks nobody over the network."""
-    models, others = settings.models, settings.evaluate
     if not any(map(needs_models, todo)):
         return []
-    engines = dict.fromkeys((models.teacher, *others.judges, *others.systems.values()))
-    servers = [address for address in engines if address.startswith("http")]
-    weights = [name for name in (models.student, models.embedder) if not is_here(name)]
+    models = settings.models
+    servers = [address for address in _engines(settings) if address.startswith("http")]
+    weights = [
+        name
+        for name in (models.student, models.embedder)
+        if not is_here(name) and not _problem(partial(check_checkpoint, name))
+    ]
     return [
         *(f"{address} must answer; it was not asked now." for address in servers),
         *(f"{name} is not on this machine, and will be fetched." for name in weights),

@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from adhere.errors import InputError
-from adhere.files import files_in
+from adhere.files import files_in, runs_in
 from adhere.progress import Progress
 from adhere.readers import FORMATS, Reading, read_file
 from adhere.records import Document, Passage, distinct, record_id, shared_path
@@ -50,8 +50,13 @@ def ingest(
     """Read files and folders (recursively, in order of name) and cut them into passages.
 
     A document that repeats another's text is left out, with a note on the one kept.
-    Raises InputError naming the first file that cannot be used, and the remedy.
+    Raises InputError where no path is given, and naming the first file that cannot be used.
     """
+    if not paths:
+        raise InputError(
+            "no documents: `adhere run DOCUMENTS --out runs/NAME`, or name them in run.toml under "
+            "`documents`."
+        )
     files = _numbered(named for path in paths for named in _files(path, progress))
     documents: dict[str, Document] = {}
     passages: list[Passage] = []
@@ -68,12 +73,27 @@ def ingest(
     return list(documents.values()), passages
 
 
+def require_another_folder(run: Path, documents: Sequence[Path]) -> None:
+    """Raise InputError where one of the documents' folders is the run's own.
+
+    Whatever the run writes would be read as a document the next time.
+    """
+    for path in documents:
+        if path.resolve() == run.resolve():
+            raise InputError(
+                f"{path}: is the run's own folder, and cannot be read for documents too; put them "
+                "into a folder of their own, name the files one by one, or give another --out."
+            )
+
+
 def _files(path: Path, progress: Progress) -> list[tuple[Path, str]]:
     """(file, name) of each document at `path`."""
     if path.is_file():
         return [(path, path.name)]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; {_nearest(path)}")
+    for run in runs_in(path):
+        progress.note(f"{run}: a run's folder, whose files were passed over")
     seen = files_in(path)
     known = [file for file in seen if file.suffix.lower() in FORMATS]
     if not known:

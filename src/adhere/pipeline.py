@@ -13,6 +13,7 @@ from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
 from adhere.errors import EngineError, InputError
 from adhere.files import files_in
+from adhere.ingest import require_another_folder
 from adhere.ladder import check_systems
 from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
@@ -36,6 +37,7 @@ from adhere.store import (
     file_sha256,
     folder_hashes,
     fresh_folder,
+    has_outputs,
     read_manifest,
     require_current,
     write_manifest,
@@ -76,14 +78,16 @@ def run_stages(
 ) -> None:
     """Bring the wanted stages of a run up to date, in the order of the table.
 
-    A stage whose inputs, settings and prompts are unchanged is skipped, unless
-    `again`. Raises InputError when another adhere works in the folder, when a stage's
-    input is not there yet, or was made from what has been replaced since, and whatever
-    AdhereError a stage raises; finished stages and cached completions stay. Under
+    A stage whose inputs, settings and prompts are unchanged, and whose files are all there,
+    is skipped, unless `again`. Raises InputError when another adhere works in the folder,
+    when a stage's input is not there yet, or was made from what has been replaced since, and
+    whatever AdhereError a stage raises; finished stages and cached completions stay. Under
     `accelerate launch` only trainings can be wanted.
     """
     bench = Bench(run, settings, progress)
     from_first(partial(_require_one_process, run, wanted))
+    if "ingest" in wanted:
+        require_another_folder(run, [Path(name) for name in settings.documents])
     with alone_in(run):
         _bring_up_to_date(bench, wanted, again=again)
 
@@ -122,7 +126,7 @@ def _todo(bench: Bench, name: str, *, again: bool) -> tuple[str, dict[str, str]]
     _require(bench, name)
     key, inputs = _key(bench, name)
     done = read_manifest(bench.run / name)
-    if again or not done or done.key != key:
+    if again or not done or done.key != key or not has_outputs(bench.run / name, done):
         return key, inputs
     made = f"up to date ({describe(done)})" if done.counts else "up to date"
     bench.progress.stage(name, made)
@@ -137,7 +141,8 @@ def standings(run: Path, settings: RunSettings) -> list[Standing]:
     for name in STAGES:
         manifest = read_manifest(run / name)
         before = all(fresh[other] for other in parents(name, settings))
-        fresh[name] = bool(manifest and before and manifest.key == _key(bench, name)[0])
+        whole = manifest if manifest and has_outputs(run / name, manifest) else None
+        fresh[name] = bool(whole and before and whole.key == _key(bench, name)[0])
         if not is_on(name, settings):
             state: State = "off"
         elif fresh[name]:

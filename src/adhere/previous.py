@@ -22,6 +22,7 @@ from adhere.store import (
     content_key,
     fresh_folder,
     read_manifest,
+    read_object,
     read_records,
     write_json,
 )
@@ -84,8 +85,7 @@ def _made_with(run: Path) -> dict[str, Any]:
 
 def _other_settings(run: Path) -> tuple[tuple[str, str, str], ...]:
     """Those that had another value then: name, then and now; what had none yet is not told."""
-    path = run / PREVIOUS / _SETTINGS
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = read_object(run / PREVIOUS / _SETTINGS)
     now = _made_with(run)
     return tuple(
         (name, json.dumps(value), json.dumps(now[name]))

@@ -17,7 +17,7 @@ from adhere.errors import SettingsError
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelSettings(Settings):
@@ -101,7 +101,8 @@ class CurateSettings(Settings):
     """What is kept."""
 
     min_grounding: float = 0.0
-    """Least grounding gain of an answer, in nats a token (docs/method.md)."""
+    """Least grounding gain of an answer, in nats a token (docs/method.md); a large negative number,
+    such as -1000, switches this off."""
     min_margin: float = 0.1
     """Least difference in grounding gain between chosen and rejected, in nats a token, where the
     question was not shown to turn on its clause (generate.min_turn)."""
@@ -317,7 +318,7 @@ class RunSettings(Choices):
         the nearest known one) or a value out of range.
         """
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Notepad writes
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: not a TOML file: {error}.") from error
         return cls.parse(data, source=str(path))

@@ -36,7 +36,7 @@ from adhere.records import (
 )
 from adhere.review import REVIEWED, Kind
 from adhere.settings import RunSettings
-from adhere.store import Manifest, read_manifest, read_summary, write_json
+from adhere.store import Manifest, read_manifest, read_object, read_summary, write_json
 from adhere.training_stages import (
     document_lm_stage,
     dpo_alone_stage,
@@ -94,7 +94,7 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             answers=bench.read("evaluate/answers.jsonl", Answer),
             verdicts=bench.read("evaluate/verdicts.jsonl", Verdict),
             summary=read_summary(bench.run),
-            official=_json_or_nothing(bench.run / "evaluate/official.json"),
+            official=read_object(bench.run / "evaluate/official.json"),
             changes=changes(bench.run, bench.settings.gate),
             manifests=list(made.values()),
             curves={name: _json_lines(bench.run / name / "curve.jsonl") for name in trainings},
@@ -102,10 +102,6 @@ def _report(bench: Bench, folder: Path) -> Outcome:
         folder,
     )
     return Outcome({})
-
-
-def _json_or_nothing(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

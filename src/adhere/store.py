@@ -15,12 +15,13 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from adhere.errors import InputError
+from adhere.files import LOCK
 from adhere.processes import from_first
 from adhere.records import Dropped
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
-"""A file of a run's folder, held by the process that works there; it is no part of the run."""
+_BY_PEOPLE = ("review", "people")
+"""The folders of a run that no stage writes."""
 
 T = TypeVar("T")
 
@@ -33,15 +34,18 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 def read_records(path: Path, kind: type[T]) -> list[T]:
     """Read one record a line.
 
-    Raises InputError naming file and line when a line is not such a record.
+    Raises InputError naming the file where it is missing or not UTF-8, and the line when a
+    line is not such a record.
     """
     adapter = _adapter(kind)
     records: list[T] = []
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             lines = list(file)  # splitlines would cut at U+2028, which may stand in a record
     except FileNotFoundError as error:
         raise InputError(f"{path}: not there; run the stage that writes it.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text. {_remedy(path, 'Save it as UTF-8')}") from error
     for number, line in enumerate(lines, 1):
         try:
             records.append(adapter.validate_json(line, extra="forbid"))
@@ -49,9 +53,16 @@ def read_records(path: Path, kind: type[T]) -> list[T]:
             problem = error.errors()[0]
             raise InputError(
                 f"{path}: line {number} is not a {kind.__name__}: {problem['msg']}. "
-                "Mend the line, or delete the folder and run the stage again."
+                f"{_remedy(path, 'Mend the line')}"
             ) from error
     return records
+
+
+def _remedy(path: Path, mend: str) -> str:
+    """`mend`, or to have the file written again, where a stage would write it."""
+    if path.parent.name in _BY_PEOPLE:
+        return f"{mend}, and keep the file: no stage writes it, and what people decided is in it."
+    return f"{mend}, or delete the folder and run the stage again."
 
 
 def write_records(path: Path, records: Iterable[Any]) -> int:
@@ -112,6 +123,11 @@ def made_with(manifest: Manifest | None, name: str, otherwise: Any) -> Any:
     return settings.get(name, settings.get(section, {}).get(part, otherwise))
 
 
+def has_outputs(folder: Path, manifest: Manifest) -> bool:
+    """Whether every file that the stage wrote is still there, whatever is in it by now."""
+    return all((folder / name).exists() for name in manifest.outputs)
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST, asdict(manifest))
 
@@ -140,10 +156,28 @@ def require_current(run: Path, stages: Iterable[str]) -> None:
             )
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """A file that holds one JSON object; empty where there is none.
+
+    Raises InputError naming a file that holds something else.
+    """
+    if not path.exists():
+        return {}
+    try:
+        return _adapter(dict[str, Any]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise InputError(
+            f"{path}: not a JSON object: {problem}. {_remedy(path, 'Mend it')}"
+        ) from error
+
+
 def read_summary(run: Path) -> dict[str, Any]:
-    """`evaluate/summary.json` (see `adhere.evaluate.Evaluation`); empty where there is none."""
-    path = run / "evaluate" / "summary.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """`evaluate/summary.json` (see `adhere.evaluate.Evaluation`); empty where there is none.
+
+    Raises InputError where it is not what the stage wrote.
+    """
+    return read_object(run / "evaluate" / "summary.json")
 
 
 def refuse_strangers(out: Path, is_ours: Callable[[Path], bool]) -> None:

@@ -14,10 +14,10 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from pydantic import ValidationError, create_model
 
 from adhere.errors import AdhereError, InputError
+from adhere.files import RUN_FILE
 from adhere.processes import from_first, is_first, place
 from adhere.settings import Choices, RunSettings, Settings, explain
 
-RUN_FILE = "run.toml"
 _INTERRUPTED = 130
 
 app = App(

@@ -1,6 +1,5 @@
 """`adhere evaluate`: the held-out probes, and whom and what else the user wants measured."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,6 +60,7 @@ def evaluate(
     with errors_in_words():
         from adhere.evaluate.extras import read_extras
         from adhere.ladder import check_systems
+        from adhere.store import read_object
 
         given: dict[str, Any] = {name: str(path) for name, path in asdict(files).items() if path}
         if settings:
@@ -72,8 +72,7 @@ def evaluate(
         keep(run, found)
         work(run, found, ["evaluate"], again=again, quiet=quiet)
         if found.evaluate.pairs and not quiet:
-            path = run / "evaluate" / "official.json"
-            show_official(json.loads(path.read_text(encoding="utf-8")))
+            show_official(read_object(run / "evaluate" / "official.json"))
 
 
 def _given_once(files: Mapping[str, str], settings: Mapping[str, Any]) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from adhere.cli.common import RUN_FILE, Flag, app, errors_in_words, saved
+from adhere.cli.common import Flag, app, errors_in_words, saved
 from adhere.errors import InputError
+from adhere.files import RUN_FILE
 from adhere.settings import GateSettings
 
 _Rules = Annotated[GateSettings | None, Parameter(name="*")]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adhere.cli.common import (
-    RUN_FILE,
     Flag,
     Quiet,
     app,
@@ -19,6 +18,7 @@ from adhere.cli.common import (
     with_flags,
 )
 from adhere.errors import InputError
+from adhere.files import RUN_FILE
 from adhere.processes import from_first, is_first
 from adhere.settings import Choices, ModelSettings, RunSettings, Settings
 
@@ -37,7 +37,8 @@ def run(
     Parameters
     ----------
     sources
-        Documents (files or folders), or a run.toml, or a run's folder to go on with.
+        Documents (files or folders), or a run.toml, or a run's folder, or the run.toml in it, to go
+        on with.
     out
         The run's folder [default: runs/NAME, after the first source].
     dry_run
@@ -177,6 +178,8 @@ def _open_run(
         raise InputError("nothing to read: `adhere run DOCUMENTS --out runs/NAME`.")
     first = sources[0] if sources else out
     assert first is not None
+    if sources == (first.parent / RUN_FILE,) and out is None and _is_begun(first.parent):
+        first = first.parent
     if len(sources) <= 1 and (first / RUN_FILE).exists():
         _refuse_another_folder(first, out)
         return first, merged(saved(first), flags)
@@ -192,6 +195,13 @@ def _open_run(
         given, source = {"documents": tuple(map(str, sources))}, "documents"
     before = RunSettings.read(folder / RUN_FILE) if (folder / RUN_FILE).exists() else RunSettings()
     return folder, merged(before.merge(given, source), flags)
+
+
+def _is_begun(run: Path) -> bool:
+    """Whether a run was started here, so that its run.toml is more than a file of settings."""
+    from adhere.store import read_manifest
+
+    return read_manifest(run / "ingest") is not None
 
 
 def _refuse_another_folder(run: Path, out: Path | None) -> None:
@@ -260,7 +270,7 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
         print("Times of requests are those of the models that come by default; yours will differ.")
     for title, lines in (
         ("Trainings, with rows as long as they may be:", plans(settings, todo)),
-        ("This machine cannot do it:", lacking(settings, todo)),
+        ("The run would be refused until this is mended:", lacking(settings, todo)),
         ("When it starts:", unasked(settings, todo)),
     ):
         if lines:

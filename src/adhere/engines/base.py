@@ -1,6 +1,7 @@
 """The engine protocol, and the addresses that engines are chosen by."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from adhere.errors import SettingsError
@@ -75,3 +76,21 @@ def open_engine(address: str, progress: Progress | None = None) -> Engine:
         f"'{address}' is no engine address; write openvino:NAME, transformers:NAME, "
         "http://HOST:PORT/v1#MODEL or scripted:FILE."
     )
+
+
+def check_address(address: str) -> None:
+    """Raise what `open_engine` and the engine's `check` would, as far as it shows on this machine.
+
+    No server is asked, and nothing is fetched.
+    """
+    open_engine(address)
+    kind, _, rest = address.partition(":")
+    if kind == "openvino":
+        from adhere.engines import openvino
+
+        openvino.check_here(rest)
+    if kind == "transformers":
+        from adhere.engines import transformers
+
+        name, _, adapter = rest.partition("+")
+        transformers.check_here(name, Path(adapter) if adapter else None)

@@ -33,6 +33,13 @@ CACHE_GB = 2
 """Memory for keys and values; prefixes stay in it until the room is needed."""
 
 
+def check_here(model: str) -> None:
+    """Raise what the engine's `check` raises before anything is fetched."""
+    if find_spec("openvino_genai") is None or find_spec("gguf") is None:
+        raise MissingExtraError("the openvino engine needs: pip install 'adhere[openvino]'")
+    models.check_gguf(model)
+
+
 class OpenVINOEngine:
     """The GGUF model `model`: a catalogue name or a file.
 
@@ -59,8 +66,7 @@ class OpenVINOEngine:
 
     def check(self) -> None:
         """Fetch the weights where they are missing; raises what `models.gguf_file` raises."""
-        if find_spec("openvino_genai") is None or find_spec("gguf") is None:
-            raise MissingExtraError("the openvino engine needs: pip install 'adhere[openvino]'")
+        check_here(self._address)
         models.gguf_file(self._address, self._progress)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:

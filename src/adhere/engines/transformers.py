@@ -44,6 +44,14 @@ KEPT_SHARE = 0.5
 _WORDS = "THE USER'S WORDS"
 
 
+def check_here(model: str, adapter: Path | None) -> None:
+    """Raise what the engine's `check` raises before anything is fetched."""
+    require_packages(adapter=adapter is not None)
+    if adapter is not None:
+        require_adapter(adapter)
+    models.check_checkpoint(model)
+
+
 class TransformersEngine:
     """The checkpoint `model` (a catalogue name, a folder, a hub repository) under `adapter`.
 
@@ -75,9 +83,7 @@ class TransformersEngine:
 
     def check(self) -> None:
         """Fetch the weights where they are missing; raises as `models.checkpoint_folder` does."""
-        require_packages(adapter=self._adapter is not None)
-        if self._adapter is not None:
-            require_adapter(self._adapter)
+        check_here(self._address, self._adapter)
         models.checkpoint_folder(self._address, self._progress)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:

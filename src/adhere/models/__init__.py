@@ -49,18 +49,24 @@ def gguf_file(name: str, progress: Progress) -> Path:
     Raises SettingsError for an unknown name, InputError for a file that is not
     GGUF or a full disk, EngineError when no source can give the weights.
     """
+    check_gguf(name)
+    entry = CATALOGUE.get(name)
+    return _installed(entry, progress) / entry.file if entry else Path(name).expanduser()
+
+
+def check_gguf(name: str) -> None:
+    """Raise what `gguf_file` raises of the name or the local file; nothing is fetched."""
     entry = CATALOGUE.get(name)
     if entry is not None:
         if not entry.is_gguf:
             raise SettingsError(f"'{name}' is no GGUF file; it serves for {entry.role} only.")
-        return _installed(entry, progress) / entry.file
+        return
     path = Path(name).expanduser()
     if not path.is_file():
         raise _unknown(name, "a .gguf file")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise InputError(f"{path}: not a GGUF file; give a .gguf file of a model.")
-    return path
 
 
 def checkpoint_folder(name: str, progress: Progress) -> Path:
@@ -74,17 +80,27 @@ def checkpoint_folder(name: str, progress: Progress) -> Path:
     config.json or a full disk, EngineError when no source can give the weights,
     MissingExtraError without the packages that unpack GGUF.
     """
+    check_checkpoint(name)
     entry = CATALOGUE.get(name)
     if entry is not None:
         folder = _installed(entry, progress)
         return _unpacked(entry, folder, progress) if entry.is_gguf else folder
     path = Path(name).expanduser()
     if path.exists():
-        return _with_config(path)
-    if _REPOSITORY.fullmatch(name):
-        progress.note(f"{name}: from the Hugging Face hub")
-        return _with_config(hub_snapshot(name, CHECKPOINT_FILES))
-    raise _unknown(name, "a checkpoint folder, a hub repository (org/name)")
+        return path
+    progress.note(f"{name}: from the Hugging Face hub")
+    return _with_config(hub_snapshot(name, CHECKPOINT_FILES))
+
+
+def check_checkpoint(name: str) -> None:
+    """Raise what `checkpoint_folder` raises of the name or the local folder; asks nobody."""
+    path = Path(name).expanduser()
+    if name in CATALOGUE:
+        return
+    if path.exists():
+        _with_config(path)
+    elif not _REPOSITORY.fullmatch(name):
+        raise _unknown(name, "a checkpoint folder, a hub repository (org/name)")
 
 
 def unread(name: str, languages: Iterable[str]) -> list[str]:

@@ -104,7 +104,12 @@ class Prompts:
         return next((path for path in places if path.exists()), places[-1])
 
     def _source(self, name: str, language: str) -> str:
-        return self._path(name, language).read_text(encoding="utf-8")
+        """The prompt's file; raises SettingsError where it is not UTF-8."""
+        path = self._path(name, language)
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{path}: not UTF-8 text; save it as UTF-8.") from error
 
 
 def _name(path: Path, root: Path) -> str:
