@@ -306,6 +306,27 @@ def test_the_key_is_read_from_the_environment(
     assert "secret" not in repr(vars(asking))
 
 
+def test_the_white_space_around_a_key_is_not_of_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADHERE_API_KEY", " secret\r\n")
+    asking = engine(server)
+    asking.check()
+    list(asking.complete(requests(1)))
+    assert server.headers[0]["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("key", ["sk-\rsecret", "\N{LEFT DOUBLE QUOTATION MARK}sk-secret"])
+def test_a_key_that_no_header_can_hold_is_not_printed(
+    server: Server, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("ADHERE_API_KEY", key)
+    for asked in (engine(server).check, lambda: list(engine(server).complete(requests(1)))):
+        with pytest.raises(EngineError, match="ADHERE_API_KEY holds a character") as caught:
+            asked()
+        assert "secret" not in str(caught.value)
+
+
 def echo(text: str, tokens: list[str], bos: str = "") -> dict[str, Any]:
     """A reply as vLLM's to `echo`: a token's log-probability is minus its length."""
     tokens = [*([bos] if bos else []), *tokens, "!"]

@@ -20,6 +20,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from adhere.errors import EngineError
+
 KEY_VARIABLE = "ADHERE_API_KEY"
 """The environment variable that the key is read from; the key itself is kept nowhere."""
 ATTEMPTS = 10
@@ -178,7 +180,13 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def headers() -> dict[str, str]:
-    key = os.environ.get(KEY_VARIABLE)
+    """Raises EngineError, which does not show the key, for one that no header can hold."""
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise EngineError(
+            f"{KEY_VARIABLE} holds a character that no key has, such as a curly quote or a line "
+            "break; copy the key anew."
+        )
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
