@@ -407,6 +407,42 @@ def test_a_server_without_likelihoods_is_named(server: Server, chat: bool) -> No
         list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a", chat=chat)]))
 
 
+@pytest.mark.parametrize("given", [[None] * 4, [None, -1.0, None, -1.0]])
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_token_without_likelihood_is_not_certain(
+    server: Server, given: list[float | None], chat: bool
+) -> None:
+    reply = echo("", ["Is it", " so?", " Yes", ","])
+    reply["choices"][0]["logprobs"]["token_logprobs"] = [*given, -1.0]
+    reply["prompt_logprobs"] = [value and {"7": {"logprob": value}} for value in given]
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        begins = {**completion("x"), "usage": {"prompt_tokens": 2}}
+        return ok(begins if len(body.get("messages", ())) == 1 else reply)
+
+    server.behave = behave
+    asked = ScoreRequest(id="s", prompt="Is it so?", answer=" Yes,", chat=chat)
+    with pytest.raises(NoLikelihoodError, match="no log-probabilities of a given text"):
+        list(engine(server).score([asked]))
+
+
+def test_an_answer_that_nothing_precedes_is_scored_from_its_second_token(server: Server) -> None:
+    server.behave = lambda path, body, _: ok(echo("", ["Yes", ",", " it"]))
+    (score,) = engine(server).score([ScoreRequest(id="s", prompt="", answer="Yes, it")])
+    assert (score.logprob, score.tokens) == (-4.0, 2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_likelihood_that_is_no_number_is_a_failure(server: Server, value: float) -> None:
+    reply = echo("", ["Is it so?", " Yes", ","])
+    reply["choices"][0]["logprobs"]["token_logprobs"][1] = value
+    server.behave = lambda path, body, _: ok(reply)
+    (score,) = engine(server).score([ScoreRequest(id="s", prompt="Is it so?", answer=" Yes,")])
+    assert f"sum to {value}" in str(score.error)
+    assert not score.refused  # so, asked again
+    assert (score.logprob, score.tokens) == (0.0, 0)
+
+
 def test_a_server_that_refuses_echo_is_named(server: Server) -> None:
     server.behave = lambda path, body, _: (400, {}, b"Only no echo is supported")
     with pytest.raises(EngineError, match="no log-probabilities of a given text"):

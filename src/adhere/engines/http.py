@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import math
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -181,7 +182,10 @@ class HttpEngine:
             if _no_likelihoods_there(failure):
                 raise self._no_likelihoods() from failure
             return Score(id=request.id, error=str(failure), refused=_lies_in_it(failure))
-        return Score(id=request.id, logprob=sum(values), tokens=len(values))
+        if not math.isfinite(total := sum(values)):
+            problem = f"the log-probabilities of the answer sum to {total}"
+            return Score(id=request.id, error=problem)
+        return Score(id=request.id, logprob=total, tokens=len(values))
 
     async def _text_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         text = request.prefix + request.prompt + request.answer
@@ -194,7 +198,9 @@ class HttpEngine:
         begin = _first_token(given.tokens[:count], text, request.answer)
         if begin is None:
             raise self._misspelled()
-        return [value for value in given.token_logprobs[begin:count] if value is not None]
+        if begin == 0 and given.token_logprobs[0] is None:
+            begin = 1  # what follows nothing has none
+        return self._values(given.token_logprobs[begin:count])
 
     async def _chat_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         user = {"role": "user", "content": request.prefix + request.prompt}
@@ -211,7 +217,15 @@ class HttpEngine:
         if given is None or not 0 < begin < len(given):
             raise self._no_likelihoods()
         # The first entry of a place is the token that stands there, others are the likeliest.
-        return [next(iter(place.values())).logprob for place in given[begin:] if place]
+        first = [next(iter(place.values())).logprob if place else None for place in given[begin:]]
+        return self._values(first)
+
+    def _values(self, given: Sequence[float | None]) -> list[float]:
+        """Raises NoLikelihoodError where a token has none, which would count as certain."""
+        values = [value for value in given if value is not None]
+        if not values or len(values) < len(given):
+            raise self._no_likelihoods()
+        return values
 
     def _misspelled(self) -> NoLikelihoodError:
         return NoLikelihoodError(
