@@ -143,7 +143,7 @@ def test_plain_and_chat_prompts_are_sent_as_such(server: Server) -> None:
 
 
 def test_a_bad_day_loses_nothing(server: Server) -> None:
-    """429, 500, broken JSON and dropped hints: every id comes back once, answered."""
+    """429, 500, broken JSON, broken gzip and dropped hints: every id comes back once, answered."""
 
     def behave(path: str, body: dict[str, Any], before: int) -> Reply:
         number = int(body["prompt"].split()[1])
@@ -152,6 +152,7 @@ def test_a_bad_day_loses_nothing(server: Server) -> None:
             (500, {}, b""),
             (200, {}, b"{not json"),
             (200, {}, b'{"choices": []}'),
+            (200, {"content-encoding": "gzip"}, b"not gzip"),
             (503, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"restarting"),
         ]
         if number % 3 == 0 and before < 2:

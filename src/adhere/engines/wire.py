@@ -133,7 +133,7 @@ class Wire:
         try:
             async with self.slots:
                 response = await self.client.post(path, json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise PassingError(f"{type(error).__name__} {error}".strip()) from error
         status = response.status_code
         if status in _PASSING or (status >= 500 and status not in NO_SUCH_WAY):
