@@ -444,6 +444,68 @@ def test_a_likelihood_that_is_no_number_is_a_failure(server: Server, value: floa
     assert (score.logprob, score.tokens) == (0.0, 0)
 
 
+def yes(number: int) -> ScoreRequest:
+    return ScoreRequest(id=str(number), prompt=f"{number}", answer=" Yes")
+
+
+def scorer(server: Server, odd: Callable[[int], Reply | None]) -> HttpEngine:
+    """An engine that has scored one answer well, of a server that answers some oddly."""
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        prompt, answer = body["prompt"].split(" ")
+        asked_first = prompt != "0" and before == 0
+        return (asked_first and odd(int(prompt))) or ok(echo("", [prompt, f" {answer}"]))
+
+    server.behave = behave
+    asking = engine(server)
+    (score,) = asking.score([yes(0)])
+    assert score.error is None
+    return asking
+
+
+def test_an_odd_token_of_a_server_that_spells_well_is_one_failure(server: Server) -> None:
+    odd = ok(echo("", ["7", " Y", "\N{REPLACEMENT CHARACTER}"]))
+    asking = scorer(server, lambda number: odd if number == 7 else None)
+    scores = {score.id: score for score in asking.score(yes(n) for n in range(1, 20))}
+    assert [id for id, score in scores.items() if score.error] == ["7"]
+    assert scores["7"].refused
+    assert "do not spell the answer" in str(scores["7"].error)
+    assert sum(body["prompt"].startswith("7 ") for body in server.bodies) == 1
+
+
+def test_a_reply_without_likelihoods_of_a_server_that_gives_them_is_asked_for_again(
+    server: Server,
+) -> None:
+    asking = scorer(server, lambda number: ok(completion("x", logprobs=None)))
+    scores = list(asking.score(yes(n) for n in range(1, 20)))
+    assert [score.logprob for score in scores] == [-4.0] * 19
+
+
+def test_a_server_that_gives_likelihoods_no_more_is_a_failure_that_passes(server: Server) -> None:
+    asking = scorer(server, lambda number: None)
+    server.behave = lambda path, body, _: ok(completion("x", logprobs=None))
+    asking.attempts = 3
+    (score,) = asking.score([yes(1)])
+    assert "no log-probabilities of the answer" in str(score.error)
+    assert not score.refused
+    assert len(server.bodies) == 1 + 3
+
+
+def test_a_refusal_that_names_an_echo_is_one_failure_where_others_were_scored(
+    server: Server,
+) -> None:
+    asking = scorer(server, lambda number: (400, {}, b"too long: 'Echo, echo'"))
+    (score,) = asking.score([yes(1)])
+    assert score.refused
+
+
+def test_a_server_that_scores_text_alone_is_named_when_asked_for_a_chat(server: Server) -> None:
+    asking = scorer(server, lambda number: None)
+    server.behave = lambda path, body, _: ok(completion("x"))
+    with pytest.raises(NoLikelihoodError, match="no log-probabilities of a given text"):
+        list(asking.score([ScoreRequest(id="s", prompt="q", answer="a", chat=True)]))
+
+
 def test_a_server_that_refuses_echo_is_named(server: Server) -> None:
     server.behave = lambda path, body, _: (400, {}, b"Only no echo is supported")
     with pytest.raises(EngineError, match="no log-probabilities of a given text"):

@@ -13,7 +13,16 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from adhere.engines.base import cut_at_stop
-from adhere.engines.wire import ATTEMPTS, NO_SUCH_WAY, RefusedError, Wire, headers, refusal
+from adhere.engines.wire import (
+    ATTEMPTS,
+    NO_SUCH_WAY,
+    PassingError,
+    RefusedError,
+    Reply,
+    Wire,
+    headers,
+    refusal,
+)
 from adhere.errors import EngineError, NoLikelihoodError
 from adhere.records import Completion, Request, Score, ScoreRequest
 
@@ -33,6 +42,10 @@ class _Model(BaseModel):
 
 class _Models(BaseModel):
     data: list[_Model]
+
+
+class _MisspelledError(RefusedError):
+    """The tokens of an echo do not spell the text that was asked for."""
 
 
 class HttpEngine:
@@ -57,6 +70,8 @@ class HttpEngine:
         self.concurrency = concurrency
         self.timeout = timeout
         self.attempts = attempts
+        self._scored: set[bool] = set()
+        """Of plain text (False) and of chats (True), those that it has given a likelihood of."""
 
     @property
     def name(self) -> str:
@@ -89,7 +104,8 @@ class HttpEngine:
         last character is. A chat goes to /chat/completions with vLLM's `continue_final_message`
         and `prompt_logprobs`. Raises NoLikelihoodError where the server does not give them
         (llama.cpp, Ollama and most clouds do not, and some only chat), or where the tokens of
-        the echo do not spell the answer.
+        the echo do not spell the answer. Of a server that has given one, it is the single
+        request that fails.
         """
         if not self.model:
             self.check()
@@ -179,28 +195,33 @@ class HttpEngine:
         try:
             values = await likelihood(wire, request)
         except RefusedError as failure:
-            if _no_likelihoods_there(failure):
-                raise self._no_likelihoods() from failure
+            if request.chat not in self._scored and _no_likelihoods_there(failure):
+                raise self._no_likelihoods(request) from failure
             return Score(id=request.id, error=str(failure), refused=_lies_in_it(failure))
         if not math.isfinite(total := sum(values)):
             problem = f"the log-probabilities of the answer sum to {total}"
             return Score(id=request.id, error=problem)
+        self._scored.add(request.chat)
         return Score(id=request.id, logprob=total, tokens=len(values))
 
     async def _text_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         text = request.prefix + request.prompt + request.answer
         body = {"prompt": text, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
-        reply = await wire.post("/completions", body)
+        return await wire.read(
+            "/completions", body, lambda reply: self._echoed(reply, request, text)
+        )
+
+    def _echoed(self, reply: Reply, request: ScoreRequest, text: str) -> list[float]:
         given = reply.choice.logprobs
         count = reply.usage.prompt_tokens
         if given is None or not 1 < count <= len(given.token_logprobs):
-            raise self._no_likelihoods()
+            raise self._no_likelihoods(request)
         begin = _first_token(given.tokens[:count], text, request.answer)
         if begin is None:
             raise self._misspelled()
         if begin == 0 and given.token_logprobs[0] is None:
             begin = 1  # what follows nothing has none
-        return self._values(given.token_logprobs[begin:count])
+        return self._values(request, given.token_logprobs[begin:count])
 
     async def _chat_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         user = {"role": "user", "content": request.prefix + request.prompt}
@@ -212,29 +233,40 @@ class HttpEngine:
             "prompt_logprobs": 1,
             "max_tokens": 1,
         }
-        reply = await wire.post("/chat/completions", body)
-        given, begin = reply.prompt_logprobs, asked.usage.prompt_tokens
+        begin = asked.usage.prompt_tokens
+        return await wire.read(
+            "/chat/completions", body, lambda reply: self._continued(reply, request, begin)
+        )
+
+    def _continued(self, reply: Reply, request: ScoreRequest, begin: int) -> list[float]:
+        given = reply.prompt_logprobs
         if given is None or not 0 < begin < len(given):
-            raise self._no_likelihoods()
+            raise self._no_likelihoods(request)
         # The first entry of a place is the token that stands there, others are the likeliest.
         first = [next(iter(place.values())).logprob if place else None for place in given[begin:]]
-        return self._values(first)
+        return self._values(request, first)
 
-    def _values(self, given: Sequence[float | None]) -> list[float]:
-        """Raises NoLikelihoodError where a token has none, which would count as certain."""
+    def _values(self, request: ScoreRequest, given: Sequence[float | None]) -> list[float]:
+        """Raises `_no_likelihoods` where a token has none, which would count as certain."""
         values = [value for value in given if value is not None]
         if not values or len(values) < len(given):
-            raise self._no_likelihoods()
+            raise self._no_likelihoods(request)
         return values
 
-    def _misspelled(self) -> NoLikelihoodError:
+    def _misspelled(self) -> Exception:
+        """An odd token, such as a part of an emoji, of a server that otherwise spells well."""
+        if False in self._scored:
+            return _MisspelledError("the tokens of the reply do not spell the answer")
         return NoLikelihoodError(
             f"{self.base} spells a text's tokens otherwise than the text, as some versions of vLLM "
             "do, so that an answer's cannot be told from the prompt's; serve the model with a "
             "newer vLLM, or use openvino:NAME or transformers:NAME for scoring."
         )
 
-    def _no_likelihoods(self) -> NoLikelihoodError:
+    def _no_likelihoods(self, request: ScoreRequest) -> Exception:
+        """What is asked for again of a server that otherwise gives them."""
+        if request.chat in self._scored:
+            return PassingError("the reply gives no log-probabilities of the answer")
         return NoLikelihoodError(
             f"{self.base} gives no log-probabilities of a given text (`echo` with `logprobs`, "
             "`prompt_logprobs`); serve the model with vLLM, or use openvino:NAME or "
@@ -276,8 +308,8 @@ def _first_token(tokens: Sequence[str], text: str, answer: str) -> int | None:
 
 
 def _lies_in_it(failure: RefusedError) -> bool:
-    """Whether it is this request that the server refuses: too long, or not of its template."""
-    return failure.status in _FAULTY
+    """Whether it is in this request: too long, not of the template, with tokens that are odd."""
+    return isinstance(failure, _MisspelledError) or failure.status in _FAULTY
 
 
 def _no_likelihoods_there(failure: RefusedError) -> bool:

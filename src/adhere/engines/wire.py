@@ -3,12 +3,12 @@
 import asyncio
 import os
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
@@ -30,6 +30,8 @@ LONGEST_WAIT = 60.0
 """Seconds; a server that asks for more is asked again after this."""
 NO_SUCH_WAY = frozenset({404, 405, 501})
 """Statuses of a server that has no such path, or no such way of asking."""
+
+A = TypeVar("A")
 
 _PASSING = frozenset({408, 409, 425, 429})
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
@@ -121,13 +123,21 @@ class Wire:
 
     async def post(self, path: str, body: dict[str, Any]) -> Reply:
         """Raises RefusedError when the server refuses, or when no try went well."""
+        return await self.read(path, body, lambda reply: reply)
+
+    async def read(self, path: str, body: dict[str, Any], reader: Callable[[Reply], A]) -> A:
+        """What `reader` makes of the reply; asked again as well where it raises PassingError."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(PassingError),
             stop=stop_after_attempt(self.attempts),
             wait=_pause,
             reraise=True,
         )
-        return await retrying(self._post_once, path, {"model": self.model, **body})
+
+        async def once() -> A:
+            return reader(await self._post_once(path, {"model": self.model, **body}))
+
+        return await retrying(once)
 
     async def _post_once(self, path: str, body: dict[str, Any]) -> Reply:
         try:
