@@ -13,10 +13,11 @@ import pytest
 
 from adhere.bench import Bench
 from adhere.engines import wire
+from adhere.engines.cached import Cached
 from adhere.engines.http import HttpEngine
-from adhere.errors import EngineError, NoLikelihoodError
+from adhere.errors import EngineError, NoLikelihoodError, UnreachableError
 from adhere.progress import NoProgress
-from adhere.records import Message, Request, Sampling, ScoreRequest
+from adhere.records import Completion, Message, Request, Sampling, ScoreRequest
 from adhere.settings import RunSettings
 from adhere.stages import needs_likelihoods
 
@@ -36,6 +37,7 @@ class Server:
 
     def __init__(self) -> None:
         self.models = ["model-a"]
+        self.listing: Reply | None = None
         self.behave: Callable[[str, dict[str, Any], int], Reply] = lambda path, body, _: ok(
             completion(f"re {body['prompt']}")
         )
@@ -49,6 +51,11 @@ class Server:
         self.base = f"http://127.0.0.1:{self.http.server_port}/v1"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
+
+    def die(self) -> None:
+        """Take no new connection; those that stand are dropped by a `behave` that raises."""
+        self.http.shutdown()
+        self.http.server_close()
 
     def close(self) -> None:
         self.closing.set()
@@ -65,7 +72,8 @@ class Server:
             def do_GET(self) -> None:
                 models = {"data": [{"id": name} for name in server.models]}
                 known = self.path == "/v1/models"
-                self._send(ok(models) if known else (404, {}, b"not found"))
+                listing = server.listing or ok(models)
+                self._send(listing if known else (404, {}, b"not found"))
 
             def do_POST(self) -> None:
                 text = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -295,6 +303,67 @@ def test_check_says_when_nobody_answers(server: Server) -> None:
         HttpEngine("http://no such host/v1").check()
     with pytest.raises(EngineError, match="404"):
         HttpEngine(server.base.removesuffix("/v1") + "#model-a").check()
+
+
+def test_a_server_that_dies_ends_the_work_and_what_it_answered_is_kept(
+    server: Server, tmp_path: Path
+) -> None:
+    eight = threading.Event()
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        if int(body["prompt"].split()[1]) < 8:
+            if sum(int(one["prompt"].split()[1]) < 8 for one in list(server.bodies)) == 8:
+                eight.set()
+            return ok(completion("fine"))
+        eight.wait(5)
+        server.die()
+        raise ConnectionError
+
+    server.behave = behave
+    asking = Cached(engine(server, concurrency=4, attempts=3), tmp_path / "cache.sqlite")
+    found: list[Completion] = []
+    with pytest.raises(UnreachableError, match=r"cannot be reached .* start the server"):
+        found.extend(asking.complete(requests(200)))
+    assert asking.stats.errors < 30  # and not all of 192
+    again = Cached(engine(server), tmp_path / "cache.sqlite")
+    assert [one.text for one in again.complete(requests(8))] == ["fine"] * 8
+    assert threading.active_count() < 30
+
+
+def test_a_gateway_without_its_server_ends_the_work(server: Server) -> None:
+    server.listing = (502, {}, b"bad gateway")
+    server.behave = lambda path, body, _: (502, {}, b"bad gateway")
+    with pytest.raises(UnreachableError, match=r"cannot be reached \(HTTP 502: bad gateway"):
+        list(engine(server, attempts=2).complete(requests(200)))
+
+
+def test_rounds_of_one_request_find_a_dead_server_as_well(server: Server) -> None:
+    server.close()
+    asking = engine(server, attempts=2)
+    (first,) = asking.complete(requests(1))
+    assert first.error is not None
+    with pytest.raises(UnreachableError):
+        list(asking.complete(requests(1)))
+
+
+def test_a_storm_of_refusals_ends_no_work(server: Server) -> None:
+    server.listing = (429, {}, b"slow down")
+    server.behave = lambda path, body, _: (429, {}, b"slow down")
+    found = list(engine(server, attempts=2).complete(requests(100)))
+    assert ["slow down" in str(one.error) for one in found] == [True] * 100
+
+
+def test_a_single_request_that_always_fails_ends_no_work(server: Server) -> None:
+    server.listing = (502, {}, b"not asked for")
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        poisoned = body["prompt"] == "prompt 3"
+        return (500, {}, b"broken") if poisoned else ok(completion("fine"))
+
+    server.behave = behave
+    found = list(engine(server, attempts=2).complete(requests(40)))
+    assert [one.id for one in found if one.error] == ["id3"]
+    assert len(found) == 40
 
 
 def test_the_key_is_read_from_the_environment(

@@ -23,17 +23,21 @@ from adhere.engines.wire import (
     headers,
     refusal,
 )
-from adhere.errors import EngineError, NoLikelihoodError
+from adhere.errors import EngineError, NoLikelihoodError, UnreachableError
 from adhere.records import Completion, Request, Score, ScoreRequest
 
 CONCURRENCY = 16
 """Requests on the wire at once: what a small server's batch holds."""
 
 _CHECK_TIMEOUT = 5.0
+_ENOUGH = 2
+"""Failures in a row that make the engine ask whether the server is there; one proves nothing."""
+_NO_SERVER = frozenset({502, 504})
+"""What a gateway answers for a server that is not there."""
 _FAULTY = frozenset({400, 413, 422})
 
 Q = TypeVar("Q")
-A = TypeVar("A")
+A = TypeVar("A", bound=Completion | Score)
 
 
 class _Model(BaseModel):
@@ -54,7 +58,9 @@ class HttpEngine:
     Requests that meet 429, 5xx, a timeout or a broken reply are tried again, after
     what Retry-After asks or a random, exponentially growing wait; meanwhile their
     place on the wire goes to others, so throughput does not fall with the errors.
-    What fails to the end comes back as a value. `timeout` is in seconds a reply.
+    What fails to the end comes back as a value; where nothing goes well meanwhile and
+    the server is not there any more, `complete` and `score` raise UnreachableError.
+    `timeout` is in seconds a reply.
     """
 
     def __init__(
@@ -72,6 +78,8 @@ class HttpEngine:
         self.attempts = attempts
         self._scored: set[bool] = set()
         """Of plain text (False) and of chats (True), those that it has given a likelihood of."""
+        self._failures = 0
+        """Requests in a row that failed to the end by no fault of their own."""
 
     @property
     def name(self) -> str:
@@ -114,14 +122,23 @@ class HttpEngine:
     def close(self) -> None:
         """Connections last as long as one call of `complete` or `score`."""
 
-    def _served(self) -> list[str]:
+    def _listing(self) -> httpx.Response:
+        """What the server says of its models; raises UnreachableError where there is none."""
         try:
             response = httpx.get(f"{self.base}/models", headers=headers(), timeout=_CHECK_TIMEOUT)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EngineError(
-                f"{self.base} cannot be reached ({error or type(error).__name__}); start the "
-                "server or correct the address."
-            ) from error
+            raise self._unreachable(str(error) or type(error).__name__) from error
+        if response.status_code in _NO_SERVER:
+            raise self._unreachable(refusal(response))
+        return response
+
+    def _unreachable(self, why: str) -> UnreachableError:
+        return UnreachableError(
+            f"{self.base} cannot be reached ({why}); start the server or correct the address."
+        )
+
+    def _served(self) -> list[str]:
+        response = self._listing()
         if not response.is_success:
             raise EngineError(f"{self.base}/models: {refusal(response)}.")
         try:
@@ -140,10 +157,20 @@ class HttpEngine:
                 pending.add(asyncio.run_coroutine_threadsafe(_awaited(ask(wire, item)), loop))
                 full = len(pending) >= 2 * self.concurrency
                 done, pending = wait(pending, None if full else 0, FIRST_COMPLETED)
-                yield from [future.result() for future in done]
+                yield from self._answers(done)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from [future.result() for future in done]
+                yield from self._answers(done)
+
+    def _answers(self, done: Iterable[Future[A]]) -> Iterator[A]:
+        """What is done; after it, UnreachableError where too much failed as the server is gone."""
+        answers = [future.result() for future in done]
+        yield from answers
+        failed = [one for one in answers if one.error is not None and not one.refused]
+        self._failures = self._failures + len(failed) if len(failed) == len(answers) else 0
+        if self._failures >= _ENOUGH:
+            self._failures = 0
+            self._listing()
 
     def _wire(self, loop: asyncio.AbstractEventLoop) -> AbstractContextManager[Wire]:
         return Wire.opened(
