@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from fakes import probe
 
-from adhere.errors import EngineError
+from adhere.errors import EngineError, UnreachableError
 from adhere.evaluate.exam import ExamResult, exam_pairs, examine, sit
 from adhere.evaluate.judges import Judgement
 from adhere.evaluate.statistics import wilson
@@ -185,6 +185,17 @@ def test_without_pairs_no_judge_is_believed():
     result = examine(Knowing(lambda place: True), [], floor=0.7)
     assert (result.n, result.accuracy, result.low, result.admitted) == (0, 0.0, 0.0, False)
     assert "no exam pairs" in result.withheld
+
+
+def test_an_engine_that_is_gone_is_no_judge_that_failed():
+    class Gone:
+        name = "asked http://here"
+
+        def compare(self, items):
+            raise UnreachableError("http://here cannot be reached.")
+
+    with pytest.raises(UnreachableError):
+        sit(Gone(), EXAM, floor=0.7)
 
 
 def test_an_engine_that_cannot_do_what_its_judge_needs_is_withheld_in_its_words():

@@ -13,10 +13,11 @@ import pytest
 
 from adhere.bench import Bench
 from adhere.engines import wire
+from adhere.engines.cached import Cached
 from adhere.engines.http import HttpEngine
-from adhere.errors import EngineError, NoLikelihoodError
+from adhere.errors import EngineError, NoLikelihoodError, UnreachableError
 from adhere.progress import NoProgress
-from adhere.records import Message, Request, Sampling, ScoreRequest
+from adhere.records import Completion, Message, Request, Sampling, ScoreRequest
 from adhere.settings import RunSettings
 from adhere.stages import needs_likelihoods
 
@@ -36,6 +37,7 @@ class Server:
 
     def __init__(self) -> None:
         self.models = ["model-a"]
+        self.listing: Reply | None = None
         self.behave: Callable[[str, dict[str, Any], int], Reply] = lambda path, body, _: ok(
             completion(f"re {body['prompt']}")
         )
@@ -49,6 +51,11 @@ class Server:
         self.base = f"http://127.0.0.1:{self.http.server_port}/v1"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
+
+    def die(self) -> None:
+        """Take no new connection; those that stand are dropped by a `behave` that raises."""
+        self.http.shutdown()
+        self.http.server_close()
 
     def close(self) -> None:
         self.closing.set()
@@ -65,7 +72,8 @@ class Server:
             def do_GET(self) -> None:
                 models = {"data": [{"id": name} for name in server.models]}
                 known = self.path == "/v1/models"
-                self._send(ok(models) if known else (404, {}, b"not found"))
+                listing = server.listing or ok(models)
+                self._send(listing if known else (404, {}, b"not found"))
 
             def do_POST(self) -> None:
                 text = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -143,7 +151,7 @@ def test_plain_and_chat_prompts_are_sent_as_such(server: Server) -> None:
 
 
 def test_a_bad_day_loses_nothing(server: Server) -> None:
-    """429, 500, broken JSON and dropped hints: every id comes back once, answered."""
+    """429, 500, broken JSON, broken gzip and dropped hints: every id comes back once, answered."""
 
     def behave(path: str, body: dict[str, Any], before: int) -> Reply:
         number = int(body["prompt"].split()[1])
@@ -152,6 +160,7 @@ def test_a_bad_day_loses_nothing(server: Server) -> None:
             (500, {}, b""),
             (200, {}, b"{not json"),
             (200, {}, b'{"choices": []}'),
+            (200, {"content-encoding": "gzip"}, b"not gzip"),
             (503, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"restarting"),
         ]
         if number % 3 == 0 and before < 2:
@@ -296,6 +305,67 @@ def test_check_says_when_nobody_answers(server: Server) -> None:
         HttpEngine(server.base.removesuffix("/v1") + "#model-a").check()
 
 
+def test_a_server_that_dies_ends_the_work_and_what_it_answered_is_kept(
+    server: Server, tmp_path: Path
+) -> None:
+    eight = threading.Event()
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        if int(body["prompt"].split()[1]) < 8:
+            if sum(int(one["prompt"].split()[1]) < 8 for one in list(server.bodies)) == 8:
+                eight.set()
+            return ok(completion("fine"))
+        eight.wait(5)
+        server.die()
+        raise ConnectionError
+
+    server.behave = behave
+    asking = Cached(engine(server, concurrency=4, attempts=3), tmp_path / "cache.sqlite")
+    found: list[Completion] = []
+    with pytest.raises(UnreachableError, match=r"cannot be reached .* start the server"):
+        found.extend(asking.complete(requests(200)))
+    assert asking.stats.errors < 30  # and not all of 192
+    again = Cached(engine(server), tmp_path / "cache.sqlite")
+    assert [one.text for one in again.complete(requests(8))] == ["fine"] * 8
+    assert threading.active_count() < 30
+
+
+def test_a_gateway_without_its_server_ends_the_work(server: Server) -> None:
+    server.listing = (502, {}, b"bad gateway")
+    server.behave = lambda path, body, _: (502, {}, b"bad gateway")
+    with pytest.raises(UnreachableError, match=r"cannot be reached \(HTTP 502: bad gateway"):
+        list(engine(server, attempts=2).complete(requests(200)))
+
+
+def test_rounds_of_one_request_find_a_dead_server_as_well(server: Server) -> None:
+    server.close()
+    asking = engine(server, attempts=2)
+    (first,) = asking.complete(requests(1))
+    assert first.error is not None
+    with pytest.raises(UnreachableError):
+        list(asking.complete(requests(1)))
+
+
+def test_a_storm_of_refusals_ends_no_work(server: Server) -> None:
+    server.listing = (429, {}, b"slow down")
+    server.behave = lambda path, body, _: (429, {}, b"slow down")
+    found = list(engine(server, attempts=2).complete(requests(100)))
+    assert ["slow down" in str(one.error) for one in found] == [True] * 100
+
+
+def test_a_single_request_that_always_fails_ends_no_work(server: Server) -> None:
+    server.listing = (502, {}, b"not asked for")
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        poisoned = body["prompt"] == "prompt 3"
+        return (500, {}, b"broken") if poisoned else ok(completion("fine"))
+
+    server.behave = behave
+    found = list(engine(server, attempts=2).complete(requests(40)))
+    assert [one.id for one in found if one.error] == ["id3"]
+    assert len(found) == 40
+
+
 def test_the_key_is_read_from_the_environment(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +374,27 @@ def test_the_key_is_read_from_the_environment(
     list(asking.complete(requests(1)))
     assert server.headers[0]["authorization"] == "Bearer secret"
     assert "secret" not in repr(vars(asking))
+
+
+def test_the_white_space_around_a_key_is_not_of_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADHERE_API_KEY", " secret\r\n")
+    asking = engine(server)
+    asking.check()
+    list(asking.complete(requests(1)))
+    assert server.headers[0]["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("key", ["sk-\rsecret", "\N{LEFT DOUBLE QUOTATION MARK}sk-secret"])
+def test_a_key_that_no_header_can_hold_is_not_printed(
+    server: Server, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("ADHERE_API_KEY", key)
+    for asked in (engine(server).check, lambda: list(engine(server).complete(requests(1)))):
+        with pytest.raises(EngineError, match="ADHERE_API_KEY holds a character") as caught:
+            asked()
+        assert "secret" not in str(caught.value)
 
 
 def echo(text: str, tokens: list[str], bos: str = "") -> dict[str, Any]:
@@ -384,6 +475,104 @@ def test_a_server_without_likelihoods_is_named(server: Server, chat: bool) -> No
     server.behave = lambda path, body, _: ok(completion("x", logprobs=generated))
     with pytest.raises(EngineError, match="no log-probabilities of a given text"):
         list(engine(server).score([ScoreRequest(id="s", prompt="q", answer="a", chat=chat)]))
+
+
+@pytest.mark.parametrize("given", [[None] * 4, [None, -1.0, None, -1.0]])
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_token_without_likelihood_is_not_certain(
+    server: Server, given: list[float | None], chat: bool
+) -> None:
+    reply = echo("", ["Is it", " so?", " Yes", ","])
+    reply["choices"][0]["logprobs"]["token_logprobs"] = [*given, -1.0]
+    reply["prompt_logprobs"] = [value and {"7": {"logprob": value}} for value in given]
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        begins = {**completion("x"), "usage": {"prompt_tokens": 2}}
+        return ok(begins if len(body.get("messages", ())) == 1 else reply)
+
+    server.behave = behave
+    asked = ScoreRequest(id="s", prompt="Is it so?", answer=" Yes,", chat=chat)
+    with pytest.raises(NoLikelihoodError, match="no log-probabilities of a given text"):
+        list(engine(server).score([asked]))
+
+
+def test_an_answer_that_nothing_precedes_is_scored_from_its_second_token(server: Server) -> None:
+    server.behave = lambda path, body, _: ok(echo("", ["Yes", ",", " it"]))
+    (score,) = engine(server).score([ScoreRequest(id="s", prompt="", answer="Yes, it")])
+    assert (score.logprob, score.tokens) == (-4.0, 2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_likelihood_that_is_no_number_is_a_failure(server: Server, value: float) -> None:
+    reply = echo("", ["Is it so?", " Yes", ","])
+    reply["choices"][0]["logprobs"]["token_logprobs"][1] = value
+    server.behave = lambda path, body, _: ok(reply)
+    (score,) = engine(server).score([ScoreRequest(id="s", prompt="Is it so?", answer=" Yes,")])
+    assert f"sum to {value}" in str(score.error)
+    assert not score.refused  # so, asked again
+    assert (score.logprob, score.tokens) == (0.0, 0)
+
+
+def yes(number: int) -> ScoreRequest:
+    return ScoreRequest(id=str(number), prompt=f"{number}", answer=" Yes")
+
+
+def scorer(server: Server, odd: Callable[[int], Reply | None]) -> HttpEngine:
+    """An engine that has scored one answer well, of a server that answers some oddly."""
+
+    def behave(path: str, body: dict[str, Any], before: int) -> Reply:
+        prompt, answer = body["prompt"].split(" ")
+        asked_first = prompt != "0" and before == 0
+        return (asked_first and odd(int(prompt))) or ok(echo("", [prompt, f" {answer}"]))
+
+    server.behave = behave
+    asking = engine(server)
+    (score,) = asking.score([yes(0)])
+    assert score.error is None
+    return asking
+
+
+def test_an_odd_token_of_a_server_that_spells_well_is_one_failure(server: Server) -> None:
+    odd = ok(echo("", ["7", " Y", "\N{REPLACEMENT CHARACTER}"]))
+    asking = scorer(server, lambda number: odd if number == 7 else None)
+    scores = {score.id: score for score in asking.score(yes(n) for n in range(1, 20))}
+    assert [id for id, score in scores.items() if score.error] == ["7"]
+    assert scores["7"].refused
+    assert "do not spell the answer" in str(scores["7"].error)
+    assert sum(body["prompt"].startswith("7 ") for body in server.bodies) == 1
+
+
+def test_a_reply_without_likelihoods_of_a_server_that_gives_them_is_asked_for_again(
+    server: Server,
+) -> None:
+    asking = scorer(server, lambda number: ok(completion("x", logprobs=None)))
+    scores = list(asking.score(yes(n) for n in range(1, 20)))
+    assert [score.logprob for score in scores] == [-4.0] * 19
+
+
+def test_a_server_that_gives_likelihoods_no_more_is_a_failure_that_passes(server: Server) -> None:
+    asking = scorer(server, lambda number: None)
+    server.behave = lambda path, body, _: ok(completion("x", logprobs=None))
+    asking.attempts = 3
+    (score,) = asking.score([yes(1)])
+    assert "no log-probabilities of the answer" in str(score.error)
+    assert not score.refused
+    assert len(server.bodies) == 1 + 3
+
+
+def test_a_refusal_that_names_an_echo_is_one_failure_where_others_were_scored(
+    server: Server,
+) -> None:
+    asking = scorer(server, lambda number: (400, {}, b"too long: 'Echo, echo'"))
+    (score,) = asking.score([yes(1)])
+    assert score.refused
+
+
+def test_a_server_that_scores_text_alone_is_named_when_asked_for_a_chat(server: Server) -> None:
+    asking = scorer(server, lambda number: None)
+    server.behave = lambda path, body, _: ok(completion("x"))
+    with pytest.raises(NoLikelihoodError, match="no log-probabilities of a given text"):
+        list(asking.score([ScoreRequest(id="s", prompt="q", answer="a", chat=True)]))
 
 
 def test_a_server_that_refuses_echo_is_named(server: Server) -> None:

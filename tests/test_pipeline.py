@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 from adhere import pipeline
 from adhere.bench import Bench
 from adhere.engines.scripted import ScriptedEngine
-from adhere.errors import EngineError, InputError, SettingsError
+from adhere.errors import EngineError, InputError, SettingsError, UnreachableError
 from adhere.forecast import forecast
 from adhere.pipeline import MOST_FAILED, describe, run_stages, standings
 from adhere.progress import NoProgress
@@ -421,6 +421,19 @@ def test_a_stage_whose_server_died_on_the_way_goes_on_with_the_same_command(
     found = requests_of(run, "clauses")
     assert (found["reused"], found["failed"]) == (9, 0)
     assert found["new"] > 0
+
+
+def test_a_stage_that_a_dead_server_ends_says_that_the_same_command_goes_on(
+    tmp_path: Path, run_settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def complete(self: ScriptedEngine, requests: Iterable[Request]) -> Iterator[Completion]:
+        raise UnreachableError("http://here cannot be reached; start the server.")
+
+    monkeypatch.setattr(ScriptedEngine, "complete", complete)
+    said = r"clauses: http://here cannot .* start the server\. The same command then goes on"
+    with pytest.raises(UnreachableError, match=said):
+        run_stages(tmp_path / "run", run_settings, NoProgress(), ["ingest", "clauses"])
+    assert not list((tmp_path / "run").glob("clauses*"))
 
 
 def test_a_document_without_values_ends_in_a_sentence(

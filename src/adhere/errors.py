@@ -23,6 +23,10 @@ class EngineError(AdhereError):
     """A model cannot be reached, loaded, or cannot do what is asked of it."""
 
 
+class UnreachableError(EngineError):
+    """A model's server is not there, or no longer."""
+
+
 class NoLikelihoodError(EngineError):
     """An engine answers, but cannot say how likely a given text is."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from adhere.bench import Bench
 from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
-from adhere.errors import EngineError, InputError
+from adhere.errors import EngineError, InputError, UnreachableError
 from adhere.files import files_in
 from adhere.ingest import require_another_folder
 from adhere.ladder import check_systems
@@ -46,6 +46,7 @@ from adhere.store import (
 State = Literal["up to date", "out of date", "unfinished", "not yet", "off"]
 MOST_FAILED = 0.05
 """Share of a stage's requests that may fail, and the stage be finished; each is said."""
+_GOES_ON = "The same command then goes on; what was answered is kept."
 _PACKAGES = (
     "adhere",
     "openvino-genai",
@@ -185,6 +186,8 @@ def _outcome(bench: Bench, name: str, folder: Path, before: CacheStats) -> Outco
     """What the stage has to say; where it finds nothing, requests that failed may be why."""
     try:
         outcome = STAGES[name].work(bench, folder)
+    except UnreachableError as error:
+        raise UnreachableError(f"{name}: {error} {_GOES_ON}") from error
     except InputError:
         _say_failures(bench, name, before)
         raise
@@ -209,9 +212,7 @@ def _say_failures(bench: Bench, name: str, before: CacheStats) -> None:
     away = _out_of_reach(bench, name) if passing else ""
     if away or failed == asked or passing > MOST_FAILED * asked:
         remedy = away or "Mend that."
-        raise EngineError(
-            f"{name}: {said}. {remedy} The same command then goes on; what was answered is kept."
-        )
+        raise EngineError(f"{name}: {said}. {remedy} {_GOES_ON}")
     bench.progress.note(f"{said}; `adhere {name} {bench.run} --again` asks them anew.")
 
 

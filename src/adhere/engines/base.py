@@ -15,7 +15,8 @@ class Engine(Protocol):
     Batching, concurrency, retries and back-pressure live inside the engine. A
     request that fails comes back with `error` set, and `refused` where the failure
     lies in the request; only what makes all work impossible (no model, no server)
-    raises EngineError, and does so before work starts, from `check`.
+    raises EngineError, and does so before work starts, from `check`. A server that
+    dies later raises UnreachableError, after all that was answered.
     """
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import math
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -12,18 +13,31 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from adhere.engines.base import cut_at_stop
-from adhere.engines.wire import ATTEMPTS, NO_SUCH_WAY, RefusedError, Wire, headers, refusal
-from adhere.errors import EngineError, NoLikelihoodError
+from adhere.engines.wire import (
+    ATTEMPTS,
+    NO_SUCH_WAY,
+    PassingError,
+    RefusedError,
+    Reply,
+    Wire,
+    headers,
+    refusal,
+)
+from adhere.errors import EngineError, NoLikelihoodError, UnreachableError
 from adhere.records import Completion, Request, Score, ScoreRequest
 
 CONCURRENCY = 16
 """Requests on the wire at once: what a small server's batch holds."""
 
 _CHECK_TIMEOUT = 5.0
+_ENOUGH = 2
+"""Failures in a row that make the engine ask whether the server is there; one proves nothing."""
+_NO_SERVER = frozenset({502, 504})
+"""What a gateway answers for a server that is not there."""
 _FAULTY = frozenset({400, 413, 422})
 
 Q = TypeVar("Q")
-A = TypeVar("A")
+A = TypeVar("A", bound=Completion | Score)
 
 
 class _Model(BaseModel):
@@ -34,13 +48,19 @@ class _Models(BaseModel):
     data: list[_Model]
 
 
+class _MisspelledError(RefusedError):
+    """The tokens of an echo do not spell the text that was asked for."""
+
+
 class HttpEngine:
     """The model after `#` in `address`, or the only one that is served.
 
     Requests that meet 429, 5xx, a timeout or a broken reply are tried again, after
     what Retry-After asks or a random, exponentially growing wait; meanwhile their
     place on the wire goes to others, so throughput does not fall with the errors.
-    What fails to the end comes back as a value. `timeout` is in seconds a reply.
+    What fails to the end comes back as a value; where nothing goes well meanwhile and
+    the server is not there any more, `complete` and `score` raise UnreachableError.
+    `timeout` is in seconds a reply.
     """
 
     def __init__(
@@ -56,6 +76,10 @@ class HttpEngine:
         self.concurrency = concurrency
         self.timeout = timeout
         self.attempts = attempts
+        self._scored: set[bool] = set()
+        """Of plain text (False) and of chats (True), those that it has given a likelihood of."""
+        self._failures = 0
+        """Requests in a row that failed to the end by no fault of their own."""
 
     @property
     def name(self) -> str:
@@ -88,7 +112,8 @@ class HttpEngine:
         last character is. A chat goes to /chat/completions with vLLM's `continue_final_message`
         and `prompt_logprobs`. Raises NoLikelihoodError where the server does not give them
         (llama.cpp, Ollama and most clouds do not, and some only chat), or where the tokens of
-        the echo do not spell the answer.
+        the echo do not spell the answer. Of a server that has given one, it is the single
+        request that fails.
         """
         if not self.model:
             self.check()
@@ -97,14 +122,23 @@ class HttpEngine:
     def close(self) -> None:
         """Connections last as long as one call of `complete` or `score`."""
 
-    def _served(self) -> list[str]:
+    def _listing(self) -> httpx.Response:
+        """What the server says of its models; raises UnreachableError where there is none."""
         try:
             response = httpx.get(f"{self.base}/models", headers=headers(), timeout=_CHECK_TIMEOUT)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EngineError(
-                f"{self.base} cannot be reached ({error or type(error).__name__}); start the "
-                "server or correct the address."
-            ) from error
+            raise self._unreachable(str(error) or type(error).__name__) from error
+        if response.status_code in _NO_SERVER:
+            raise self._unreachable(refusal(response))
+        return response
+
+    def _unreachable(self, why: str) -> UnreachableError:
+        return UnreachableError(
+            f"{self.base} cannot be reached ({why}); start the server or correct the address."
+        )
+
+    def _served(self) -> list[str]:
+        response = self._listing()
         if not response.is_success:
             raise EngineError(f"{self.base}/models: {refusal(response)}.")
         try:
@@ -123,10 +157,20 @@ class HttpEngine:
                 pending.add(asyncio.run_coroutine_threadsafe(_awaited(ask(wire, item)), loop))
                 full = len(pending) >= 2 * self.concurrency
                 done, pending = wait(pending, None if full else 0, FIRST_COMPLETED)
-                yield from [future.result() for future in done]
+                yield from self._answers(done)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from [future.result() for future in done]
+                yield from self._answers(done)
+
+    def _answers(self, done: Iterable[Future[A]]) -> Iterator[A]:
+        """What is done; after it, UnreachableError where too much failed as the server is gone."""
+        answers = [future.result() for future in done]
+        yield from answers
+        failed = [one for one in answers if one.error is not None and not one.refused]
+        self._failures = self._failures + len(failed) if len(failed) == len(answers) else 0
+        if self._failures >= _ENOUGH:
+            self._failures = 0
+            self._listing()
 
     def _wire(self, loop: asyncio.AbstractEventLoop) -> AbstractContextManager[Wire]:
         return Wire.opened(
@@ -178,23 +222,33 @@ class HttpEngine:
         try:
             values = await likelihood(wire, request)
         except RefusedError as failure:
-            if _no_likelihoods_there(failure):
-                raise self._no_likelihoods() from failure
+            if request.chat not in self._scored and _no_likelihoods_there(failure):
+                raise self._no_likelihoods(request) from failure
             return Score(id=request.id, error=str(failure), refused=_lies_in_it(failure))
-        return Score(id=request.id, logprob=sum(values), tokens=len(values))
+        if not math.isfinite(total := sum(values)):
+            problem = f"the log-probabilities of the answer sum to {total}"
+            return Score(id=request.id, error=problem)
+        self._scored.add(request.chat)
+        return Score(id=request.id, logprob=total, tokens=len(values))
 
     async def _text_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         text = request.prefix + request.prompt + request.answer
         body = {"prompt": text, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
-        reply = await wire.post("/completions", body)
+        return await wire.read(
+            "/completions", body, lambda reply: self._echoed(reply, request, text)
+        )
+
+    def _echoed(self, reply: Reply, request: ScoreRequest, text: str) -> list[float]:
         given = reply.choice.logprobs
         count = reply.usage.prompt_tokens
         if given is None or not 1 < count <= len(given.token_logprobs):
-            raise self._no_likelihoods()
+            raise self._no_likelihoods(request)
         begin = _first_token(given.tokens[:count], text, request.answer)
         if begin is None:
             raise self._misspelled()
-        return [value for value in given.token_logprobs[begin:count] if value is not None]
+        if begin == 0 and given.token_logprobs[0] is None:
+            begin = 1  # what follows nothing has none
+        return self._values(request, given.token_logprobs[begin:count])
 
     async def _chat_likelihood(self, wire: Wire, request: ScoreRequest) -> list[float]:
         user = {"role": "user", "content": request.prefix + request.prompt}
@@ -206,21 +260,40 @@ class HttpEngine:
             "prompt_logprobs": 1,
             "max_tokens": 1,
         }
-        reply = await wire.post("/chat/completions", body)
-        given, begin = reply.prompt_logprobs, asked.usage.prompt_tokens
-        if given is None or not 0 < begin < len(given):
-            raise self._no_likelihoods()
-        # The first entry of a place is the token that stands there, others are the likeliest.
-        return [next(iter(place.values())).logprob for place in given[begin:] if place]
+        begin = asked.usage.prompt_tokens
+        return await wire.read(
+            "/chat/completions", body, lambda reply: self._continued(reply, request, begin)
+        )
 
-    def _misspelled(self) -> NoLikelihoodError:
+    def _continued(self, reply: Reply, request: ScoreRequest, begin: int) -> list[float]:
+        given = reply.prompt_logprobs
+        if given is None or not 0 < begin < len(given):
+            raise self._no_likelihoods(request)
+        # The first entry of a place is the token that stands there, others are the likeliest.
+        first = [next(iter(place.values())).logprob if place else None for place in given[begin:]]
+        return self._values(request, first)
+
+    def _values(self, request: ScoreRequest, given: Sequence[float | None]) -> list[float]:
+        """Raises `_no_likelihoods` where a token has none, which would count as certain."""
+        values = [value for value in given if value is not None]
+        if not values or len(values) < len(given):
+            raise self._no_likelihoods(request)
+        return values
+
+    def _misspelled(self) -> Exception:
+        """An odd token, such as a part of an emoji, of a server that otherwise spells well."""
+        if False in self._scored:
+            return _MisspelledError("the tokens of the reply do not spell the answer")
         return NoLikelihoodError(
             f"{self.base} spells a text's tokens otherwise than the text, as some versions of vLLM "
             "do, so that an answer's cannot be told from the prompt's; serve the model with a "
             "newer vLLM, or use openvino:NAME or transformers:NAME for scoring."
         )
 
-    def _no_likelihoods(self) -> NoLikelihoodError:
+    def _no_likelihoods(self, request: ScoreRequest) -> Exception:
+        """What is asked for again of a server that otherwise gives them."""
+        if request.chat in self._scored:
+            return PassingError("the reply gives no log-probabilities of the answer")
         return NoLikelihoodError(
             f"{self.base} gives no log-probabilities of a given text (`echo` with `logprobs`, "
             "`prompt_logprobs`); serve the model with vLLM, or use openvino:NAME or "
@@ -262,8 +335,8 @@ def _first_token(tokens: Sequence[str], text: str, answer: str) -> int | None:
 
 
 def _lies_in_it(failure: RefusedError) -> bool:
-    """Whether it is this request that the server refuses: too long, or not of its template."""
-    return failure.status in _FAULTY
+    """Whether it is in this request: too long, not of the template, with tokens that are odd."""
+    return isinstance(failure, _MisspelledError) or failure.status in _FAULTY
 
 
 def _no_likelihoods_there(failure: RefusedError) -> bool:

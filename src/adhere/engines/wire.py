@@ -3,12 +3,12 @@
 import asyncio
 import os
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
@@ -20,6 +20,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from adhere.errors import EngineError
+
 KEY_VARIABLE = "ADHERE_API_KEY"
 """The environment variable that the key is read from; the key itself is kept nowhere."""
 ATTEMPTS = 10
@@ -28,6 +30,8 @@ LONGEST_WAIT = 60.0
 """Seconds; a server that asks for more is asked again after this."""
 NO_SUCH_WAY = frozenset({404, 405, 501})
 """Statuses of a server that has no such path, or no such way of asking."""
+
+A = TypeVar("A")
 
 _PASSING = frozenset({408, 409, 425, 429})
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
@@ -119,19 +123,27 @@ class Wire:
 
     async def post(self, path: str, body: dict[str, Any]) -> Reply:
         """Raises RefusedError when the server refuses, or when no try went well."""
+        return await self.read(path, body, lambda reply: reply)
+
+    async def read(self, path: str, body: dict[str, Any], reader: Callable[[Reply], A]) -> A:
+        """What `reader` makes of the reply; asked again as well where it raises PassingError."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(PassingError),
             stop=stop_after_attempt(self.attempts),
             wait=_pause,
             reraise=True,
         )
-        return await retrying(self._post_once, path, {"model": self.model, **body})
+
+        async def once() -> A:
+            return reader(await self._post_once(path, {"model": self.model, **body}))
+
+        return await retrying(once)
 
     async def _post_once(self, path: str, body: dict[str, Any]) -> Reply:
         try:
             async with self.slots:
                 response = await self.client.post(path, json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise PassingError(f"{type(error).__name__} {error}".strip()) from error
         status = response.status_code
         if status in _PASSING or (status >= 500 and status not in NO_SUCH_WAY):
@@ -178,7 +190,13 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def headers() -> dict[str, str]:
-    key = os.environ.get(KEY_VARIABLE)
+    """Raises EngineError, which does not show the key, for one that no header can hold."""
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise EngineError(
+            f"{KEY_VARIABLE} holds a character that no key has, such as a curly quote or a line "
+            "break; copy the key anew."
+        )
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 

@@ -7,7 +7,7 @@ from itertools import cycle
 from random import Random
 from typing import Literal, get_args
 
-from adhere.errors import EngineError
+from adhere.errors import EngineError, UnreachableError
 from adhere.evaluate.judges import Comparison, Judge, Judgement
 from adhere.evaluate.statistics import rate_interval
 from adhere.records import Probe, Winner
@@ -265,8 +265,13 @@ def examine(judge: Judge, pairs: Sequence[ExamPair], floor: float) -> ExamResult
 
 
 def sit(judge: Judge, pairs: Sequence[ExamPair], floor: float) -> ExamResult:
-    """`examine`, for a judge whose engine may turn out unable to do what it needs."""
+    """`examine`, for a judge whose engine may turn out unable to do what it needs.
+
+    Raises UnreachableError where it is only gone, and may be back.
+    """
     try:
         return examine(judge, pairs, floor)
+    except UnreachableError:
+        raise
     except EngineError as error:
         return ExamResult(name=judge.name, pairs=0, floor=floor, refused=str(error))
