@@ -136,12 +136,33 @@ class Terminal:
         self.shown = self.shown[found.end() :]
 
 
+SLOW_CHAT = """
+import contextlib, time
+from adhere import chat
+from adhere.cli import main
+from adhere.engines.live import LiveModel
+from adhere.records import Sampling
+
+chat._SAMPLING = Sampling(max_tokens={max_tokens})
+reply = LiveModel.reply
+
+def slowly(*given):
+    with contextlib.closing(reply(*given)) as pieces:
+        for piece in pieces:
+            yield piece
+            time.sleep({pause})
+
+LiveModel.reply = slowly
+main()
+"""
+
+
 @contextmanager
-def terminal(run: Path, max_tokens: int) -> Iterator[tuple[subprocess.Popen[bytes], Terminal]]:
-    program = (
-        "from adhere import chat; from adhere.cli import main; from adhere.records import Sampling;"
-        f"chat._SAMPLING = Sampling(max_tokens={max_tokens}); main()"
-    )
+def terminal(
+    run: Path, max_tokens: int, pause: float = 0
+) -> Iterator[tuple[subprocess.Popen[bytes], Terminal]]:
+    """`adhere chat`, which waits `pause` seconds after each piece of an answer."""
+    program = SLOW_CHAT.format(max_tokens=max_tokens, pause=pause)
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     command = [sys.executable, "-c", program, "chat", str(run)]
@@ -168,9 +189,9 @@ def test_on_a_terminal_both_answers_stand_side_by_side(run: Path) -> None:
 
 
 def test_ctrl_c_stops_an_answer_and_at_the_prompt_the_chat(run: Path) -> None:
-    for stage in ("sft", "dpo"):  # what is left writes without end
+    for stage in ("sft", "dpo"):  # what is left writes on
         shutil.rmtree(run / stage)
-    with terminal(run, max_tokens=1900) as (child, screen):
+    with terminal(run, max_tokens=1900, pause=0.5) as (child, screen):
         screen.wait("Ask base and dpo; an empty line ends it")
         screen.wait("> $")
         screen.type("May I row at night?\r")

@@ -4,11 +4,10 @@
                  are trained are float32, and bfloat16 autocast keeps them a second time
     training     LoRA: 16 bytes a parameter of the adapter (weight, gradient, two moments of
                  Adam, float32 each); full: 12 a parameter of the model (the weight is above)
-    activations  tokens at a time x layers x (34 hidden + 5 heads x length) bytes in bfloat16,
-                 twice that in float32 (Korthikanti et al. 2022, arXiv 2205.05198, eq. 2); where
-                 they are computed twice, 2 hidden a layer, and one layer in full. LoRA keeps
-                 inputs and outputs of its layers too: 2 bytes a token for each of them in
-                 bfloat16, 8 in float32
+    activations  tokens at a time x layers x (34 hidden + 5 heads x length) bytes in bfloat16
+                 (Korthikanti et al. 2022, arXiv 2205.05198, eq. 2); where they are computed
+                 twice, 2 hidden a layer, and one layer in full. LoRA keeps inputs and outputs
+                 of its layers too: 2 bytes a token for each of them. In float32 all twice
 
 Of several processes each has its share of weights and training under FSDP.
 The logits are not in it: TRL computes them in tiles. The estimate is good within a factor of
@@ -94,12 +93,14 @@ def needed(
         each = _BFLOAT16
     else:
         each = _FLOAT32 + (_BFLOAT16 if bf16 else 0)
-    a_layer = (34 * shape.hidden + 5 * shape.heads * longest) * (1 if bf16 else 2)
+    a_layer = 34 * shape.hidden + 5 * shape.heads * longest
     if not full:
-        a_layer += (2 if bf16 else 8) * shape.linear / shape.layers
+        a_layer += 2 * shape.linear / shape.layers
     stored = a_layer * shape.layers
     if shape.parameters > LARGE:
-        stored = 2 * shape.hidden * shape.layers * (1 if bf16 else 2) + a_layer
+        stored = 2 * shape.hidden * shape.layers + a_layer
+    if not bf16:
+        stored *= 2
     return Needed(
         weights=shape.parameters * each,
         training=12 * shape.parameters if full else 16 * settings.lora_rank * shape.linear,
