@@ -70,7 +70,7 @@ def after_sft(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 START = {
     "dpo": 0.6931,  # -log sigmoid(0)
-    "ipo": 25.0,  # (0 - 1 / (2 beta)) squared
+    "ipo": 0.25,  # (0 - 1 / (2 beta)) squared
     "kto": 0.5,  # 1 - sigmoid(0)
 }
 """The loss of a policy that is its reference, at beta 0.1."""

@@ -204,13 +204,23 @@ class DPOSettings(AnswerSettings):
 
     method: Literal["dpo", "dpo+nll", "ipo", "kto"] = "dpo+nll"
     """The loss: docs/training.md says when to take which."""
-    beta: Annotated[float, Field(gt=0)] = 0.1
-    """Strength of the tie to the reference (Rafailov et al. 2023, arXiv 2305.18290)."""
+    beta: Annotated[float, Field(gt=0)] | None = None
+    """Strength of the tie to the reference; by default 0.1 (Rafailov et al. 2023, arXiv
+    2305.18290), and 1 in `ipo`, which then aims at a margin of half a nat a token."""
     nll_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the likelihood of the chosen answer beside the DPO loss, in `dpo+nll`."""
 
     # Below SFT's, so that the likelihood of good answers does not collapse.
     lora_rate: ClassVar[float] = 1e-4
+
+    @property
+    def strength(self) -> float:
+        """`beta` as it is trained with.
+
+        IPO aims at 1 / (2 beta) nats a token (Azar et al. 2023, arXiv 2310.12036): 0.1 would ask
+        for 5, where DPO from SFT widened margins by half a nat (docs/training.md).
+        """
+        return self.beta or (1.0 if self.method == "ipo" else 0.1)
 
 
 class TrackingSettings(Settings):

@@ -263,7 +263,7 @@ def train_dpo(
         work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
         tokens = answer_length(work.tokenizer, work.rows)
-        fall = partial(displacement, beta=task.settings.beta, tokens=tokens)
+        fall = partial(displacement, beta=task.settings.strength, tokens=tokens)
         return run(preference_trainer(work, task.settings), replace(work, alarms=(fall,)))
 
 

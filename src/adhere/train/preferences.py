@@ -29,7 +29,7 @@ def preference_trainer(work: Work, settings: DPOSettings) -> Any:
         partial(load_policy, task.model, task.adapter, settings, work.longest)
     )
     told = arguments(work, policy)
-    told |= {"beta": settings.beta, "precompute_ref_log_probs": not is_sharded()}
+    told |= {"beta": settings.strength, "precompute_ref_log_probs": not is_sharded()}
     shared = {"processing_class": work.tokenizer, "peft_config": peft_config}
     if settings.method == "kto":
         return _kto(work, policy, settings, told, shared)
