@@ -73,14 +73,15 @@ START = {
     "ipo": 0.25,  # (0 - 1 / (2 beta)) squared
     "kto": 0.5,  # 1 - sigmoid(0)
 }
-"""The loss of a policy that is its reference, at beta 0.1."""
+"""The loss of a policy that is its reference."""
 
 
 @pytest.mark.parametrize("method", ["dpo", "dpo+nll", "ipo", "kto"])
 def test_every_method_starts_at_its_reference_and_learns_to_prefer(
     tiny_student: Path, after_sft: Path, tmp_path: Path, method: str
 ) -> None:
-    settings = other(DPO, method=method)
+    # IPO aims at a margin, which large steps leap over.
+    settings = other(DPO, method=method, learning_rate=2e-3 if method == "ipo" else 1e-2)
     result = train_dpo(PAIRS, PROBES, tiny_student, after_sft, settings, tmp_path, NoProgress())
     assert result.steps == 6  # 24 pairs in batches of 8, twice; a pair counts once in KTO too
     assert first(result, "rewards/margins") == pytest.approx(0, abs=1e-4)
@@ -180,7 +181,7 @@ def test_a_step_in_parts_is_the_step(
 
 @pytest.mark.parametrize("method", ["dpo", "ipo"])
 def test_pairs_in_parts_teach_the_same(tiny_student: Path, tmp_path: Path, method: str) -> None:
-    whole = other(DPO, method=method)
+    whole = other(DPO, method=method, beta=0.1)
     runs = [
         train_dpo(PAIRS, [], tiny_student, None, settings, tmp_path / name, NoProgress())
         for name, settings in (("whole", whole), ("parts", other(whole, micro_batch_size=2)))
