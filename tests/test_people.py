@@ -162,6 +162,8 @@ def test_filled_sheets_become_a_judge_named_people(run: Path) -> None:
     with alone_in(run):
         said = adhere("judge-import", str(run), fill(rows, rightly))
     assert (said.code, "another adhere works in this folder" in said.err) == (2, True)
+    said = adhere("judge-import", str(run), *[fill(rows, rightly)] * 2)
+    assert (said.code, "is given twice; give each person's sheet once." in said.err) == (2, True)
     said = adhere("judge-import", str(run), fill(rows, rightly))
     assert (said.code, said.err) == (0, "")
     assert "people: 32 of 32 exam pairs right." in said.out

@@ -96,9 +96,12 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
     """Read filled sheets, one a person, into the run's verdicts and summary.
 
     Returns the judge's row of the summary. Raises InputError naming the file and its
-    row for a sheet that is not the one exported last, or not filled in, and where the run is
-    not evaluated as it is now.
+    row for a sheet that is not the one exported last, or not filled in, for one that is given
+    twice, and where the run is not evaluated as it is now.
     """
+    for place, path in enumerate(files):
+        if path.resolve() in {other.resolve() for other in files[:place]}:
+            raise InputError(f"{path}: is given twice; give each person's sheet once.")
     measured = require_evaluated(run)
     if not (run / KEY).exists():
         raise InputError(f"{run}: no sheet was exported; `adhere judge-export {run} --out FILE`.")
