@@ -32,6 +32,7 @@ from adhere.evaluate.systems import System
 from adhere.pipeline import run_stages
 from adhere.progress import ConsoleProgress
 from adhere.records import Probe
+from adhere.run_files import PROBES
 from adhere.settings import RunSettings
 from adhere.store import file_sha256, write_json
 from adhere.text import side
@@ -134,7 +135,7 @@ def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
         shutil.rmtree(out / f"{recipe.name}-{seed}", ignore_errors=True)
     bench = trained(run, recipe, seed, out)
     engine = bench.student_engine(ADAPTERS.get(recipe.system))
-    probes = bench.read("curate/probes.jsonl", Probe)
+    probes = bench.read(PROBES)
     system = System(name=f"{recipe.name}, seed {seed}", engine=engine)
     found, _ = reference_likelihoods(system, probes, {}, material(bench).languages, bench.progress)
     engine.close()

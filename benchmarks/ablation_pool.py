@@ -13,8 +13,7 @@ import numpy as np
 from ablation import METRICS, Values, over_seeds
 
 from adhere.evaluate.statistics import Clustered, Estimate, FloatArray
-from adhere.records import Probe
-from adhere.store import read_records
+from adhere.run_files import PROBES
 
 DEFAULT = "SFT + DPO (default)"
 COMPARISONS = (
@@ -41,7 +40,7 @@ class Document:
     """What was measured on one document."""
 
     def __init__(self, out: Path, run: Path) -> None:
-        self.probes = read_records(run / "curate/probes.jsonl", Probe)
+        self.probes = PROBES.read(run)
         self._out = out
 
     def seeds(self, recipe: str) -> set[int]:

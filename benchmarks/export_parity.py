@@ -22,7 +22,7 @@ from adhere.export.merge import load_trained, write_merged
 from adhere.export.parity import Check, Parity
 from adhere.export.run import KINDS, asked_of
 from adhere.progress import NoProgress
-from adhere.records import Probe
+from adhere.run_files import PROBES
 from adhere.settings import RunSettings
 
 
@@ -35,7 +35,7 @@ def main(run: Path, probes: int) -> None:
     bench = Bench(run, RunSettings.read(run / "run.toml"), NoProgress())
     checkpoint, adapter = bench.trained(ADAPTERS["sft+dpo"])
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    asked = asked_of(bench.read("curate/probes.jsonl", Probe), tokenizer, probes)
+    asked = asked_of(bench.read(PROBES), tokenizer, probes)
     model = load_trained(checkpoint, adapter)
     limit = bench.settings.evaluate.max_tokens
     check = Check(model, tokenizer, end_tokens(model, tokenizer), asked, limit)

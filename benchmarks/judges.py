@@ -17,7 +17,7 @@ from adhere.evaluate.summary import judge_row
 from adhere.grounding import Grounding
 from adhere.progress import ConsoleProgress
 from adhere.prompts import Prompts
-from adhere.records import Clause, Passage, Probe
+from adhere.run_files import CLAUSES, GENERATED_PROBES, PASSAGES
 from adhere.settings import RunSettings
 
 COLUMNS = ("contrast", "other clause", "generic", "itself")
@@ -25,11 +25,11 @@ LENGTHS = ("longer is wrong", "longer is right")
 
 
 def exam_of(bench: Bench) -> list[ExamPair]:
-    clauses = bench.read("clauses/clauses.jsonl", Clause)
-    text = {passage.id: passage.text for passage in bench.read("ingest/passages.jsonl", Passage)}
+    clauses = bench.read(CLAUSES)
+    text = {passage.id: passage.text for passage in bench.read(PASSAGES)}
     chosen = bench.settings.evaluate
     return exam_pairs(
-        bench.read("generate/probes.jsonl", Probe),
+        bench.read(GENERATED_PROBES),
         {clause.id: text[clause.passage] for clause in clauses},
         {clause.id: clause.statement for clause in clauses},
         bench.prompts.render("judge_generic").splitlines(),

@@ -14,10 +14,9 @@ from statistics import mean
 from typing import Any
 
 from adhere.evaluate.matches import aligned
-from adhere.evaluate.metrics import METRICS, RATES, ProbeScore
+from adhere.evaluate.metrics import METRICS, RATES
 from adhere.evaluate.tables import Table
-from adhere.records import Probe
-from adhere.store import read_records
+from adhere.run_files import PROBES, SCORES
 
 Row = dict[str, Any]
 COLUMNS = {
@@ -33,12 +32,12 @@ COLUMNS = {
 
 def over_seeds(runs: Sequence[Path]) -> tuple[Table, int]:
     """Every system's values on every probe, averaged over the runs; and how many were left out."""
-    probes = [read_records(run / "curate/probes.jsonl", Probe) for run in runs]
+    probes = [PROBES.read(run) for run in runs]
     if any(other != probes[0] for other in probes):
         sys.exit("These runs do not have the same probes, so they are not seeds of one experiment.")
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for run in runs:
-        for score in read_records(run / "evaluate/scores.jsonl", ProbeScore):
+        for score in SCORES.read(run):
             found[score.system, score.probe].append(score.values)
     averaged = {key: in_all(values, len(runs)) for key, values in found.items()}
     table = Table.of(

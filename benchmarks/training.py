@@ -42,8 +42,8 @@ from adhere.errors import EngineError
 from adhere.models import checkpoint_folder
 from adhere.progress import NoProgress
 from adhere.records import Example, Origin, PreferencePair
+from adhere.run_files import EXAMPLES, PAIRS
 from adhere.settings import DPOSettings, SFTSettings, TrainSettings
-from adhere.store import read_records
 from adhere.train import Task, train_dpo, train_sft
 from adhere.train.libraries import training_libraries
 from adhere.train.loading import load_tokenizer
@@ -92,14 +92,14 @@ class Turn:
 
 def examples(run: Path | None) -> list[Example]:
     if run:
-        return read_records(run / "curate" / "examples.jsonl", Example)
+        return EXAMPLES.read(run)
     return [Example(answer=pair.chosen, **_shared(pair.id, pair.question)) for pair in pairs(None)]
 
 
 def pairs(run: Path | None) -> list[PreferencePair]:
     """Without a run: each sentence of the example against one of another section."""
     if run:
-        return read_records(run / "curate" / "pairs.jsonl", PreferencePair)
+        return PAIRS.read(run)
     said = [
         (heading.strip(), sentence)
         for heading, body in re.findall(r"^## (.+)\n([^#]+)", EXAMPLE.read_text("utf-8"), re.M)

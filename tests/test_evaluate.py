@@ -8,7 +8,7 @@ from fakes import FakeEngine, clause, passage, probe
 from pydantic import TypeAdapter
 
 from adhere.errors import EngineError, InputError, NoLikelihoodError
-from adhere.evaluate import METRICS, Evaluation, Material, ProbeScore, System, evaluate
+from adhere.evaluate import METRICS, Evaluation, Material, System, evaluate
 from adhere.evaluate.coverage import clause_evidence, clause_result
 from adhere.evaluate.matches import aligned, matches
 from adhere.evaluate.pooled import clause_gains
@@ -16,7 +16,7 @@ from adhere.evaluate.reading import Reading, ReadOwn
 from adhere.evaluate.statistics import holm
 from adhere.progress import NoProgress
 from adhere.prompts import Prompts
-from adhere.records import Verdict
+from adhere.records import ProbeScore, Verdict
 from adhere.settings import EvaluateSettings
 
 COUNT = 12

@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
-from adhere.evaluate import ProbeScore
 from adhere.gate import changes_between, compare, judge, opens, read_evidence
 from adhere.gate.against import clause_changes
 from adhere.gate.rules import Check, Evidence
-from adhere.records import Probe
+from adhere.records import Probe, ProbeScore
 from adhere.review.decisions import Decision, write_decisions
 from adhere.settings import GateSettings, RunSettings
 from adhere.stages import STAGES, settings_of

@@ -11,8 +11,7 @@ import pytest
 from conftest import adhere
 from fakes import finish
 
-from adhere.evaluate import ProbeScore
-from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe, Verdict
+from adhere.records import Answer, Clause, Document, Dropped, Passage, Probe, ProbeScore, Verdict
 from adhere.settings import RunSettings
 from adhere.store import read_records, write_records
 

@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "faults", "progress", "text", "twins"),
     ("records", "processes", "files"),
     ("candidates", "settings", "store", "hub", "prompts", "duty", "sheets", "licences"),
+    ("run_files",),
     ("models", "parts"),
     ("embedding",),
     ("engines",),

@@ -11,7 +11,6 @@ from fakes import ORIGIN, FakeEngine
 from adhere.assess import write_official
 from adhere.cli.evaluate import show_official
 from adhere.errors import InputError, NoLikelihoodError
-from adhere.evaluate import ProbeScore
 from adhere.evaluate.judges import Judgement
 from adhere.evaluate.matches import matches
 from adhere.evaluate.official import (
@@ -24,7 +23,7 @@ from adhere.evaluate.official import (
 from adhere.evaluate.reading import ReadDocument
 from adhere.evaluate.systems import System
 from adhere.progress import NoProgress
-from adhere.records import ALIGNED, Answer, Example, PreferencePair, Verdict
+from adhere.records import ALIGNED, Answer, Example, PreferencePair, ProbeScore, Verdict
 from adhere.settings import EvaluateSettings, RunSettings
 from adhere.store import read_records
 

@@ -15,8 +15,8 @@ from adhere.assess import material
 from adhere.bench import Bench
 from adhere.evaluate.exam import exam_pairs
 from adhere.evaluate.judges import Comparison
-from adhere.evaluate.sheet import BlindPair, blind_pairs, people_alpha, people_verdicts
-from adhere.people import KEY, judged_before
+from adhere.evaluate.sheet import KEY, BlindPair, blind_pairs, people_alpha, people_verdicts
+from adhere.people import judged_before
 from adhere.records import Answer, Document, Verdict
 from adhere.review.decisions import Decision, write_decisions
 from adhere.settings import RunSettings
@@ -104,7 +104,7 @@ def test_the_sheet_shows_what_is_needed_and_tells_no_system(run: Path, name: str
     assert len(rows) == 24 + 20 + 2  # two pairs set an answer against itself
     assert list(rows[0]) == ["id", "text", "rule", "question", "answer 1", "answer 2", "better"]
     assert {row["better"] for row in rows} == {""}
-    key = {pair.id: pair for pair in read_records(run / KEY, BlindPair)}
+    key = {pair.id: pair for pair in KEY.read(run)}
     assert set(key) == {row["id"] for row in rows}
     for hidden in ("match", "exam"):
         first = [
@@ -130,7 +130,7 @@ def test_no_judge_is_examined_on_a_reference_that_a_person_rejected(run: Path) -
     ]
     write_decisions(run, decisions)
     export(run, "sheet.csv", "--exam", "1000")
-    key = [pair.comparison for pair in read_records(run / KEY, BlindPair) if pair.exam]
+    key = [pair.comparison for pair in KEY.read(run) if pair.exam]
     shown = {text for pair in key for text in (pair.a, pair.b)}
     assert shown.isdisjoint({wrong.reference, poor.reference})
     assert texts["reference"] in shown

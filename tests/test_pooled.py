@@ -6,8 +6,8 @@ import pytest
 from fakes import probe
 from scipy.stats import t
 
-from adhere.evaluate import ProbeScore
 from adhere.evaluate.pooled import clause_gains, pooled_means
+from adhere.records import ProbeScore
 
 
 def test_the_spread_within_groups_is_pooled() -> None:

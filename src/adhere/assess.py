@@ -11,22 +11,31 @@ from adhere.evaluate.extras import Extras, read_extras
 from adhere.evaluate.harness import harness
 from adhere.evaluate.matches import Panel, aligned
 from adhere.evaluate.metrics import provenance
-from adhere.evaluate.official import Official, without_leaks
+from adhere.evaluate.official import SITUATIONS, Official, without_leaks
 from adhere.evaluate.refusal import exam
 from adhere.evaluate.tables import Row
 from adhere.grounding import Grounding
 from adhere.ladder import Ladder, ladder
 from adhere.records import (
-    Clause,
-    Document,
     Dropped,
-    Example,
-    Passage,
-    PreferencePair,
-    Probe,
 )
 from adhere.review import decided
-from adhere.store import write_json, write_records
+from adhere.run_files import (
+    ANSWERS,
+    CLAUSES,
+    DOCUMENTS,
+    EXAMPLES,
+    GENERATED_PROBES,
+    OFFICIAL_ANSWERS,
+    OFFICIAL_SCORES,
+    OFFICIAL_VERDICTS,
+    PAIRS,
+    PASSAGES,
+    PROBES,
+    SCORES,
+    VERDICTS,
+)
+from adhere.store import write_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +66,9 @@ def assess(bench: Bench, folder: Path) -> Assessment:
         settings=bench.settings.evaluate,
         progress=bench.progress,
     )
-    write_records(folder / "answers.jsonl", evaluation.answers)
-    write_records(folder / "scores.jsonl", evaluation.scores)
-    write_records(folder / "verdicts.jsonl", evaluation.verdicts)
+    ANSWERS.write(folder, evaluation.answers)
+    SCORES.write(folder, evaluation.scores)
+    VERDICTS.write(folder, evaluation.verdicts)
     costs, dropped = _costs(bench, evaluation, compared, extras)
     counts = {"answers": len(evaluation.answers), "verdicts": len(evaluation.verdicts)}
     if extras.situations:
@@ -79,25 +88,25 @@ def assess(bench: Bench, folder: Path) -> Assessment:
 def write_official(folder: Path, official: Official) -> None:
     """The tables, and the records that they come from: a situation stands where a probe does."""
     write_json(folder / "official.json", official.report())
-    write_records(folder / "official_situations.jsonl", official.situations)
-    write_records(folder / "official_answers.jsonl", official.answers)
-    write_records(folder / "official_scores.jsonl", official.scores())
-    write_records(folder / "official_verdicts.jsonl", official.verdicts)
+    SITUATIONS.write(folder, official.situations)
+    OFFICIAL_ANSWERS.write(folder, official.answers)
+    OFFICIAL_SCORES.write(folder, official.scores())
+    OFFICIAL_VERDICTS.write(folder, official.verdicts)
 
 
 def material(bench: Bench) -> Material:
     """What the run's systems are measured on, read from its folder."""
-    examples = bench.read("curate/examples.jsonl", Example)
-    pairs = bench.read("curate/pairs.jsonl", PreferencePair)
-    clauses = bench.read("clauses/clauses.jsonl", Clause)
-    documents = bench.read("ingest/documents.jsonl", Document)
+    examples = bench.read(EXAMPLES)
+    pairs = bench.read(PAIRS)
+    clauses = bench.read(CLAUSES)
+    documents = bench.read(DOCUMENTS)
     language = {document.id: document.language for document in documents}
     taught, preferred = (Counter(row.clause for row in rows) for rows in (examples, pairs))
     return Material(
-        probes=bench.read("curate/probes.jsonl", Probe),
-        exam=decided(bench.run, "probes", bench.read("generate/probes.jsonl", Probe)),
+        probes=bench.read(PROBES),
+        exam=decided(bench.run, "probes", bench.read(GENERATED_PROBES)),
         clauses=clauses,
-        passages=bench.read("ingest/passages.jsonl", Passage),
+        passages=bench.read(PASSAGES),
         training={clause.id: (taught[clause.id], preferred[clause.id]) for clause in clauses},
         languages={clause.id: language[clause.document] for clause in clauses},
     )
@@ -128,8 +137,8 @@ def _costs(
 def _official(bench: Bench, compared: Ladder, extras: Extras) -> Official:
     """What the systems make of the user's situations."""
     rows = [
-        *bench.read("curate/examples.jsonl", Example),
-        *bench.read("curate/pairs.jsonl", PreferencePair),
+        *bench.read(EXAMPLES),
+        *bench.read(PAIRS),
     ]
     situations, leaked = without_leaks(
         extras.situations, rows, bench.settings.curate.near_duplicate

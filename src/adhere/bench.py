@@ -1,7 +1,7 @@
 """What the stages of one run work with: its folder, its settings, its models."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,8 +17,9 @@ from adhere.processes import from_first
 from adhere.progress import Progress
 from adhere.prompts import Prompts
 from adhere.records import Document
+from adhere.run_files import RecordFile
 from adhere.settings import RunSettings
-from adhere.store import made_with, read_manifest, read_records
+from adhere.store import made_with, read_manifest
 from adhere.teacher import Teacher
 from adhere.train import check_libraries, check_training
 
@@ -39,9 +40,9 @@ class Bench:
         self.asked = CacheStats()
         """What all its engines were asked, and how much of that the cache knew."""
 
-    def read(self, name: str, kind: type[T]) -> list[T]:
+    def read(self, file: RecordFile[T]) -> list[T]:
         """A file of the run; of several processes, the first reads it for all."""
-        return from_first(lambda: read_records(self.run / name, kind))
+        return from_first(partial(file.read, self.run))
 
     def check(
         self,

@@ -19,12 +19,26 @@ from adhere.records import (
     Document,
     Dropped,
     Example,
-    Passage,
     PreferencePair,
     Probe,
 )
 from adhere.review import REVIEWED, Review
-from adhere.store import count_reasons, write_records
+from adhere.run_files import (
+    CLAUSES,
+    DOCUMENTS,
+    EXAMPLES,
+    GENERATED_EXAMPLES,
+    GENERATED_PAIRS,
+    GENERATED_PROBES,
+    PAIRS,
+    PASSAGES,
+    PROBES,
+    RELATIONS,
+    REWRITINGS,
+    SET_ASIDE,
+    dropped_of,
+)
+from adhere.store import count_reasons
 
 ROW_PROMPTS = ("question", "opposite", "answer", "against", "critique", "revise")
 """The prompts that rows are made with."""
@@ -49,8 +63,8 @@ def ingest_stage(bench: Bench, folder: Path) -> Outcome:
     keep_previous(bench.run, documents)
     return Outcome(
         {
-            "documents": write_records(folder / "documents.jsonl", documents),
-            "passages": write_records(folder / "passages.jsonl", passages),
+            "documents": DOCUMENTS.write(folder, documents),
+            "passages": PASSAGES.write(folder, passages),
         }
     )
 
@@ -60,12 +74,10 @@ def clauses_stage(bench: Bench, folder: Path) -> Outcome:
 
     Raises InputError where the documents hold no value content.
     """
-    documents = bench.read("ingest/documents.jsonl", Document)
+    documents = bench.read(DOCUMENTS)
     settings = bench.settings.clauses
     check_precedence(documents, settings)
-    clauses, dropped = extract_clauses(
-        documents, bench.read("ingest/passages.jsonl", Passage), bench.teacher, settings
-    )
+    clauses, dropped = extract_clauses(documents, bench.read(PASSAGES), bench.teacher, settings)
     review = Review(bench.run, "clauses", REVIEWED["clauses"])
     clauses = _reviewed(review, clauses, documents, dropped)
     if not clauses:
@@ -81,9 +93,9 @@ def clauses_stage(bench: Bench, folder: Path) -> Outcome:
             f"Contradictions that are not settled, so that both sides make data: "
             f"{settled.unsettled}. `adhere conflicts {bench.run}` shows them and the remedy."
         )
-    write_records(folder / "set_aside.jsonl", settled.aside)
-    write_records(folder / "conflicts.jsonl", settled.relations)
-    counts = {"clauses": write_records(folder / "clauses.jsonl", settled.standing)}
+    SET_ASIDE.write(folder, settled.aside)
+    RELATIONS.write(folder, settled.relations)
+    counts = {"clauses": CLAUSES.write(folder, settled.standing)}
     counts |= Counter(clause.polarity for clause in settled.standing)
     dropped += settled.dropped
     return outcome(folder, counts, dropped, _review_facts(bench, review))
@@ -103,14 +115,14 @@ def _reviewed(
 
 def generate_stage(bench: Bench, folder: Path) -> Outcome:
     """Examples, pairs and probes, as the teacher wrote them."""
-    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.generate
+    documents, settings = bench.read(DOCUMENTS), bench.settings.generate
     if not bench.by_meaning(documents):
         settings = settings.model_copy(update={"min_relevance": -1.0})
     student = bench.student_engine(None)
     rows = generate(
         documents,
-        bench.read("ingest/passages.jsonl", Passage),
-        bench.read("clauses/clauses.jsonl", Clause),
+        bench.read(PASSAGES),
+        bench.read(CLAUSES),
         bench.teacher,
         student,
         bench.embed,
@@ -127,17 +139,17 @@ def curate_stage(bench: Bench, folder: Path) -> Outcome:
 
     Raises InputError where none of a kind is left.
     """
-    documents, settings = bench.read("ingest/documents.jsonl", Document), bench.settings.curate
+    documents, settings = bench.read(DOCUMENTS), bench.settings.curate
     if not bench.by_meaning(documents):
         settings = settings.model_copy(update={"semantic_duplicate": 1.0})
     languages = sorted({document.language for document in documents})
     kept = curate(
-        bench.read("generate/examples.jsonl", Example),
-        bench.read("generate/pairs.jsonl", PreferencePair),
-        bench.read("generate/probes.jsonl", Probe),
-        bench.read("clauses/clauses.jsonl", Clause),
+        bench.read(GENERATED_EXAMPLES),
+        bench.read(GENERATED_PAIRS),
+        bench.read(GENERATED_PROBES),
+        bench.read(CLAUSES),
         documents,
-        bench.read("ingest/passages.jsonl", Passage),
+        bench.read(PASSAGES),
         Grounding(bench.engine, bench.progress),
         bench.embed,
         [bench.prompts.bare(name, language) for name in ROW_PROMPTS for language in languages],
@@ -171,9 +183,9 @@ def _review_facts(bench: Bench, review: Review) -> dict[str, Any]:
 
 def rewrite_stage(bench: Bench, folder: Path) -> Outcome:
     """The passages that hold a clause, told again."""
-    documents = bench.read("ingest/documents.jsonl", Document)
-    valued = {clause.passage for clause in bench.read("clauses/clauses.jsonl", Clause)}
-    passages = bench.read("ingest/passages.jsonl", Passage)
+    documents = bench.read(DOCUMENTS)
+    valued = {clause.passage for clause in bench.read(CLAUSES)}
+    passages = bench.read(PASSAGES)
     kept, dropped = rewritings(
         [passage for passage in passages if passage.id in valued],
         {document.id: document.language for document in documents},
@@ -182,7 +194,7 @@ def rewrite_stage(bench: Bench, folder: Path) -> Outcome:
         bench.settings.clauses.min_support,
     )
     bench.engine.close()
-    counts = {"rewritings": write_records(folder / "rewritings.jsonl", kept)}
+    counts = {"rewritings": REWRITINGS.write(folder, kept)}
     return outcome(folder, counts | Counter(one.angle for one in kept), dropped)
 
 
@@ -190,9 +202,9 @@ def _write_rows(
     folder: Path, examples: list[Example], pairs: list[PreferencePair], probes: list[Probe]
 ) -> dict[str, int]:
     return {
-        "examples": write_records(folder / "examples.jsonl", examples),
-        "pairs": write_records(folder / "pairs.jsonl", pairs),
-        "probes": write_records(folder / "probes.jsonl", probes),
+        "examples": EXAMPLES.write(folder, examples),
+        "pairs": PAIRS.write(folder, pairs),
+        "probes": PROBES.write(folder, probes),
     }
 
 
@@ -203,5 +215,5 @@ def outcome(
     facts: dict[str, Any] | None = None,
 ) -> Outcome:
     """What a stage has to say, its dropped records being written to `folder`."""
-    write_records(folder / "dropped.jsonl", dropped)
+    dropped_of(folder.stem).write(folder, dropped)
     return Outcome(counts, count_reasons(dropped), facts or {})

@@ -12,7 +12,7 @@ from adhere.evaluate import Material
 from adhere.evaluate.reading import ReadDocument, Reading, ReadOwn, fitting
 from adhere.evaluate.retrieval import Retrieved, Retriever, Tuning, tuned
 from adhere.evaluate.systems import System
-from adhere.records import Document, Example
+from adhere.run_files import DOCUMENTS, EXAMPLES
 
 OWN = frozenset({"base", "base+rag", "base+document", *ADAPTERS, "sft+dpo+rag", "teacher+passage"})
 """Names that adhere gives."""
@@ -84,7 +84,7 @@ def _retrieved(bench: Bench, measured: Material, base: Engine) -> tuple[Retrieve
     retriever = Retriever(measured.passages, bench.embed)
     render, count, tuning = partial(_before, bench), bench.settings.evaluate.retrieved, None
     if count is None:
-        examples = bench.read("curate/examples.jsonl", Example)
+        examples = bench.read(EXAMPLES)
         home = {clause.id: clause.passage for clause in measured.clauses}
         tuning = tuned(retriever, examples, home, base, render, bench.progress)
         count = tuning.count
@@ -93,7 +93,7 @@ def _retrieved(bench: Bench, measured: Material, base: Engine) -> tuple[Retrieve
 
 def _with_document(bench: Bench, measured: Material, base: Engine) -> System:
     fits = fitting(
-        bench.read("ingest/documents.jsonl", Document),
+        bench.read(DOCUMENTS),
         measured.probes,
         bench.settings.evaluate.max_tokens,
         bench.student,

@@ -16,7 +16,9 @@ from adhere.evaluate.judges import comparisons
 from adhere.evaluate.matches import aligned
 from adhere.evaluate.sheet import (
     CHOICES,
+    KEY,
     PEOPLE,
+    VOTED,
     BlindPair,
     Votes,
     blind_pairs,
@@ -29,24 +31,21 @@ from adhere.evaluate.wins import win_rates
 from adhere.evaluated import require_evaluated
 from adhere.progress import Progress
 from adhere.prompts import Prompts
-from adhere.records import Answer, Clause, Passage, Probe, Verdict
+from adhere.records import Answer, Verdict
 from adhere.review import decided
+from adhere.run_files import ANSWERS, CLAUSES, GENERATED_PROBES, PASSAGES, PROBES, VERDICTS
 from adhere.settings import RunSettings
 from adhere.sheets import Column, Sheet, read_sheets, write_sheets
 from adhere.store import (
     folder_hashes,
     fresh_folder,
     read_manifest,
-    read_records,
     write_json,
     write_manifest,
-    write_records,
 )
 
-KEY = "people/key.jsonl"
 _VOTES = "people/votes.json"
-_VOTED = "people/voted.jsonl"
-"""The pairs that the votes are on; `KEY` holds those of the sheet that was exported last."""
+"""Who chose what."""
 _COLUMNS = (
     *map(Column, ("id", "text", "rule", "question", "answer 1", "answer 2")),
     Column("better", editable=True, choices=tuple(CHOICES)),
@@ -71,24 +70,24 @@ def export_sheet(
         raise InputError(
             f"no system '{unknown[0]}' to set against {ours}; evaluated are: {', '.join(others)}."
         )
-    probes = read_records(run / "curate/probes.jsonl", Probe)
-    clauses = read_records(run / "clauses/clauses.jsonl", Clause)
-    text = {one.id: one.text for one in read_records(run / "ingest/passages.jsonl", Passage)}
+    probes = PROBES.read(run)
+    clauses = CLAUSES.read(run)
+    text = {one.id: one.text for one in PASSAGES.read(run)}
     passages = {clause.id: text[clause.passage] for clause in clauses}
     statements = {clause.id: clause.statement for clause in clauses}
-    answers = read_records(run / "evaluate/answers.jsonl", Answer)
+    answers = ANSWERS.read(run)
     matches = [(ours, other) for other in dict.fromkeys(against)]
     found = comparisons(matches, answers, probes, passages, statements)
     seed = settings.evaluate.seed
     found.sort(key=lambda pair: Random(f"{seed}:{pair[0]}:{pair[1].probe}").random())
     generic = Prompts(run / "prompts").render("judge_generic").splitlines()
-    written = read_records(run / "generate/probes.jsonl", Probe)
+    written = GENERATED_PROBES.read(run)
     held_out = decided(run, "probes", written)
     known = exam_pairs(held_out, passages, statements, generic, count=exam, seed=seed)
     blind = blind_pairs(found[:pairs], known, seed)
     write_sheets(out, [Sheet("pairs", _COLUMNS, [pair.cells() for pair in blind])])
     with _renewed(run / "people") as folder:
-        write_records(folder / "key.jsonl", blind)
+        KEY.write(folder, blind)
     return len(blind)
 
 
@@ -103,10 +102,10 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
         if path.resolve() in {other.resolve() for other in files[:place]}:
             raise InputError(f"{path}: is given twice; give each person's sheet once.")
     measured = require_evaluated(run)
-    if not (run / KEY).exists():
+    if not (run / KEY.name).exists():
         raise InputError(f"{run}: no sheet was exported; `adhere judge-export {run} --out FILE`.")
-    pairs = read_records(run / KEY, BlindPair)
-    answers = read_records(run / "evaluate/answers.jsonl", Answer)
+    pairs = KEY.read(run)
+    answers = ANSWERS.read(run)
     if _changed(pairs, answers):
         raise InputError(
             f"{run}: evaluated again since the sheet was exported, with other answers; "
@@ -115,7 +114,7 @@ def import_sheets(run: Path, settings: RunSettings, files: Sequence[Path]) -> di
     votes = [_votes(path, pairs) for path in files]
     summary, verdicts = _heard(run, run / "evaluate", measured, settings, pairs, votes)
     with _renewed(run / "people") as folder:
-        write_records(folder / Path(_VOTED).name, pairs)
+        VOTED.write(folder, pairs)
         write_json(folder / Path(_VOTES).name, votes)
     _write_back(run, summary, verdicts)
     return summary["judges"][-1]
@@ -131,8 +130,8 @@ def judged_before(
     """
     if not (run / _VOTES).exists():
         return summary, {}
-    pairs = read_records(run / _VOTED, BlindPair)
-    if _changed(pairs, read_records(folder / "answers.jsonl", Answer)):
+    pairs = VOTED.read(run)
+    if _changed(pairs, ANSWERS.read_from(folder)):
         progress.note(
             "People's verdicts are left out, since the answers that they judged changed; "
             f"`adhere judge-export {run}` writes a new sheet."
@@ -140,7 +139,7 @@ def judged_before(
         return summary, {}
     votes: list[Votes] = json.loads((run / _VOTES).read_text(encoding="utf-8"))
     summary, verdicts = _heard(run, folder, summary, settings, pairs, votes)
-    write_records(folder / "verdicts.jsonl", verdicts)
+    VERDICTS.write(folder, verdicts)
     return summary, {"verdicts": len(verdicts)}
 
 
@@ -156,11 +155,10 @@ def _heard(
     result = people_exam(pairs, votes, settings.evaluate.exam_floor)
     row = judge_row(result) | {"persons": len(votes), "alpha": people_alpha(pairs, votes)}
     said = people_verdicts(pairs, votes) if result.admitted else []
-    before = read_records(evaluated / "verdicts.jsonl", Verdict)
+    before = VERDICTS.read_from(evaluated)
     verdicts = [one for one in before if one.judge != PEOPLE] + said
-    answers = read_records(evaluated / "answers.jsonl", Answer)
-    probes = read_records(run / "curate/probes.jsonl", Probe)
-    clause_of = {probe.id: probe.clause for probe in probes}
+    answers = ANSWERS.read_from(evaluated)
+    clause_of = {probe.id: probe.clause for probe in PROBES.read(run)}
     rates = win_rates(said, [result], clause_of, answers, settings.evaluate)
     judges = [one for one in summary["judges"] if one["name"] != PEOPLE]
     others = [one for one in summary["win_rates"] if one["judge"] != PEOPLE]
@@ -226,7 +224,7 @@ def _write_back(run: Path, summary: dict[str, Any], verdicts: Sequence[Verdict])
     target = run / "evaluate"
     manifest = read_manifest(target)
     with _renewed(target) as folder:
-        write_records(folder / "verdicts.jsonl", verdicts)
+        VERDICTS.write(folder, verdicts)
         write_json(folder / "summary.json", summary)
         if manifest:
             counts = manifest.counts | {"verdicts": len(verdicts)}

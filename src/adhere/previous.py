@@ -16,6 +16,7 @@ from adhere.gate.rules import Evidence
 from adhere.records import Document
 from adhere.report.changes import Behaviour, Changes, ClauseChange
 from adhere.report.data import Estimate
+from adhere.run_files import ANSWERS, CLAUSES, DOCUMENTS, PASSAGES, PROBES, SCORES
 from adhere.settings import GateSettings
 from adhere.store import (
     MANIFEST,
@@ -23,7 +24,6 @@ from adhere.store import (
     fresh_folder,
     read_manifest,
     read_object,
-    read_records,
     write_json,
 )
 
@@ -31,12 +31,7 @@ PREVIOUS = "previous"
 _SETTINGS = "settings.json"
 """What the stages of that run were made with, `STAGE.SETTING` -> value."""
 _KEPT = (
-    "ingest/documents.jsonl",
-    "ingest/passages.jsonl",
-    "clauses/clauses.jsonl",
-    "curate/probes.jsonl",
-    "evaluate/answers.jsonl",
-    "evaluate/scores.jsonl",
+    *(file.name for file in (DOCUMENTS, PASSAGES, CLAUSES, PROBES, ANSWERS, SCORES)),
     "evaluate/summary.json",
 )
 
@@ -49,7 +44,7 @@ def keep_previous(run: Path, documents: Sequence[Document]) -> None:
     """
     if not _evaluated(run):
         return
-    before = read_records(run / "ingest/documents.jsonl", Document)
+    before = DOCUMENTS.read(run)
     if [one.text for one in before] == [one.text for one in documents]:
         return
     with fresh_folder(run / PREVIOUS) as folder:
@@ -101,7 +96,7 @@ def changes(run: Path, settings: GateSettings) -> Changes | None:
         return None
     old, new = read_evidence(folder), read_evidence(run)
     found = compare(clauses_of(folder), clauses_of(run))
-    documents = read_records(folder / "ingest/documents.jsonl", Document)
+    documents = DOCUMENTS.read(folder)
     return Changes(
         before=tuple(one.name for one in documents),
         settings=_other_settings(run),

@@ -257,6 +257,30 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeScore:
+    """What was measured of one system on one probe."""
+
+    system: str
+    probe: str
+    values: dict[str, float]
+    """Metric -> value; a metric that does not apply or could not be measured is missing.
+
+    `reference_nll`: mean negative log-likelihood a token of the reference, nats.
+    `preference_accuracy`: 1 if the reference is likelier a token than the contrast,
+    0.5 for a tie, 0 if not; only of probes with a contrast.
+    `preference_margin`: by how many nats a token the reference is likelier than the
+    contrast; only of probes with a contrast.
+    `yes_no_accuracy`: 1 if the word that the reference begins with is likelier than the
+    other as the beginning of an answer, 0.5 for a tie, 0 if not; only where it is yes or no.
+    `yes_no_margin`: by how many nats it is likelier; in no table of `summary.json`.
+    `rouge_l`: ROUGE-L F1 of the answer against the reference (Lin 2004).
+    `embedding_similarity`: cosine of answer and reference.
+    `grounding_gain`: see `Grounding`, nats a token.
+    `length`: words of the answer.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What one judge said of two systems' answers to one probe. `margin` is a minus b."""
 

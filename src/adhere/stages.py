@@ -23,18 +23,20 @@ from adhere.data_stages import (
     rewrite_stage,
 )
 from adhere.prompts import Prompts
-from adhere.records import (
-    Answer,
-    Clause,
-    Document,
-    Dropped,
-    Example,
-    Passage,
-    PreferencePair,
-    Probe,
-    Verdict,
-)
 from adhere.review import REVIEWED, Kind
+from adhere.run_files import (
+    ANSWERS,
+    CLAUSES,
+    DOCUMENTS,
+    EXAMPLES,
+    GENERATED_PROBES,
+    PAIRS,
+    PASSAGES,
+    PROBES,
+    SET_ASIDE,
+    VERDICTS,
+    dropped_of,
+)
 from adhere.settings import RunSettings
 from adhere.store import Manifest, read_manifest, read_object, read_summary, write_json
 from adhere.training_stages import (
@@ -71,28 +73,21 @@ def _report(bench: Bench, folder: Path) -> Outcome:
     from adhere.report import ReportData, write_report
 
     made = _made(bench, "report")
-    dropped = [
-        drop
-        for name in made
-        if (bench.run / name / "dropped.jsonl").exists()
-        for drop in bench.read(f"{name}/dropped.jsonl", Dropped)
-    ]
-    aside = "clauses/set_aside.jsonl"  # a run of an earlier version has none
     trainings = [name for name in parents("report", bench.settings) if STAGES[name].resumes]
     write_report(
         ReportData(
             settings=bench.settings,
-            documents=bench.read("ingest/documents.jsonl", Document),
-            passages=bench.read("ingest/passages.jsonl", Passage),
-            clauses=bench.read("clauses/clauses.jsonl", Clause),
-            aside=bench.read(aside, Clause) if (bench.run / aside).exists() else (),
-            examples=bench.read("curate/examples.jsonl", Example),
-            pairs=bench.read("curate/pairs.jsonl", PreferencePair),
-            probes=bench.read("curate/probes.jsonl", Probe),
-            written=bench.read("generate/probes.jsonl", Probe),
-            dropped=dropped,
-            answers=bench.read("evaluate/answers.jsonl", Answer),
-            verdicts=bench.read("evaluate/verdicts.jsonl", Verdict),
+            documents=bench.read(DOCUMENTS),
+            passages=bench.read(PASSAGES),
+            clauses=bench.read(CLAUSES),
+            aside=SET_ASIDE.read_if_there(bench.run),  # a run of an earlier version has none
+            examples=bench.read(EXAMPLES),
+            pairs=bench.read(PAIRS),
+            probes=bench.read(PROBES),
+            written=bench.read(GENERATED_PROBES),
+            dropped=[drop for name in made for drop in dropped_of(name).read_if_there(bench.run)],
+            answers=bench.read(ANSWERS),
+            verdicts=bench.read(VERDICTS),
             summary=read_summary(bench.run),
             official=read_object(bench.run / "evaluate/official.json"),
             changes=changes(bench.run, bench.settings.gate),

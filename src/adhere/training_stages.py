@@ -8,7 +8,8 @@ from typing import TypeVar
 from adhere.bench import Bench
 from adhere.data_stages import Outcome, outcome
 from adhere.processes import from_first
-from adhere.records import Document, Example, Instruction, PreferencePair, Probe, Rewriting
+from adhere.records import Instruction
+from adhere.run_files import DOCUMENTS, EXAMPLES, PAIRS, PROBES, REWRITINGS
 from adhere.settings import TrainSettings
 from adhere.store import read_manifest
 from adhere.train import (
@@ -37,7 +38,7 @@ def _rewritten(bench: Bench) -> list[str]:
     if not bench.settings.midtrain.rewritings:
         return []
     told: dict[str, list[str]] = defaultdict(list)
-    for one in bench.read("rewrite/rewritings.jsonl", Rewriting):
+    for one in bench.read(REWRITINGS):
         told[one.angle].append(one.text)
     return ["\n\n".join(texts) for texts in told.values()]
 
@@ -55,14 +56,14 @@ def document_lm_stage(bench: Bench, folder: Path) -> Outcome:
 
 
 def _texts(bench: Bench) -> list[str]:
-    return [document.text for document in bench.read("ingest/documents.jsonl", Document)]
+    return [document.text for document in bench.read(DOCUMENTS)]
 
 
 def sft_stage(bench: Bench, folder: Path) -> Outcome:
     """The student after the examples, and after general instructions where they are wanted."""
     result = train_sft(
-        bench.read("curate/examples.jsonl", Example),
-        bench.read("curate/probes.jsonl", Probe),
+        bench.read(EXAMPLES),
+        bench.read(PROBES),
         _task(bench, folder, "sft", bench.settings.sft),
         _general(bench),
     )
@@ -97,8 +98,8 @@ def dpo_alone_stage(bench: Bench, folder: Path) -> Outcome:
 
 def _preferences(bench: Bench, folder: Path, stage: str) -> Outcome:
     result = train_dpo(
-        bench.read("curate/pairs.jsonl", PreferencePair),
-        bench.read("curate/probes.jsonl", Probe),
+        bench.read(PAIRS),
+        bench.read(PROBES),
         _task(bench, folder, stage, bench.settings.dpo),
     )
     return _trained(folder, result)

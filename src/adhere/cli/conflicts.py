@@ -40,23 +40,22 @@ def conflicts(run: Path, *, json: Flag = False) -> None:
 def _rows(run: Path) -> list[dict[str, Any]]:
     """Each relation with both clauses and their places, contradictions first, surest first."""
     from adhere.errors import InputError
-    from adhere.records import Clause, Document, Passage, Relation
-    from adhere.store import read_records, require_current
+    from adhere.run_files import CLAUSES, DOCUMENTS, PASSAGES, RELATIONS, SET_ASIDE
+    from adhere.store import require_current
 
-    folder = run / "clauses"
-    if not (folder / "conflicts.jsonl").exists():
+    if not (run / RELATIONS.name).exists():
         raise InputError(
-            f"{folder}: no conflicts were looked for yet; run `adhere clauses {run}` first."
+            f"{run}: no conflicts were looked for yet; run `adhere clauses {run}` first."
         )
     require_current(run, ("clauses",))
-    standing = read_records(folder / "clauses.jsonl", Clause)
-    aside = read_records(folder / "set_aside.jsonl", Clause)
+    standing = CLAUSES.read(run)
+    aside = SET_ASIDE.read(run)
     clauses = {
         one.id: (one, stands) for stands, some in ((True, standing), (False, aside)) for one in some
     }
-    documents = {one.id: one for one in read_records(run / "ingest/documents.jsonl", Document)}
-    passages = {one.id: one for one in read_records(run / "ingest/passages.jsonl", Passage)}
-    relations = read_records(folder / "conflicts.jsonl", Relation)
+    documents = {one.id: one for one in DOCUMENTS.read(run)}
+    passages = {one.id: one for one in PASSAGES.read(run)}
+    relations = RELATIONS.read(run)
     return [
         _row(relation, clauses, documents, passages)
         for relation in sorted(relations, key=lambda one: (_ORDER.index(one.kind), -one.score))

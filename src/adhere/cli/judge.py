@@ -34,7 +34,8 @@ def judge_export(
         So many pairs with a known winner are hidden among them, to examine the people.
     """
     with errors_in_words():
-        from adhere.people import KEY, export_sheet
+        from adhere.evaluate.sheet import KEY
+        from adhere.people import export_sheet
         from adhere.store import alone_in
 
         settings = saved(run)
@@ -42,7 +43,7 @@ def judge_export(
             rows = export_sheet(run, settings, out, against=against, pairs=pairs, exam=exam)
         print(f"{out}: {rows} pairs. Write 1, 2 or tie under 'better', then")
         print(f"adhere judge-import {run} {out}")
-        print(f"What each row hides is in {run / KEY}; do not look there before.")
+        print(f"What each row hides is in {run / KEY.name}; do not look there before.")
 
 
 @app.command(name="judge-import")

@@ -237,17 +237,16 @@ def work(
 
 
 def _coverage(run: Path) -> None:
-    from adhere.records import Clause, Document, Dropped, Passage
-    from adhere.store import read_records
+    from adhere.run_files import CLAUSES, DOCUMENTS, PASSAGES, SET_ASIDE, dropped_of
     from adhere.text import printable
     from adhere.text_coverage import coverage_lines, text_coverage
 
     rows = text_coverage(
-        read_records(run / "ingest/documents.jsonl", Document),
-        read_records(run / "ingest/passages.jsonl", Passage),
-        read_records(run / "clauses/clauses.jsonl", Clause),
-        read_records(run / "clauses/dropped.jsonl", Dropped),
-        read_records(run / "clauses/set_aside.jsonl", Clause),
+        DOCUMENTS.read(run),
+        PASSAGES.read(run),
+        CLAUSES.read(run),
+        dropped_of("clauses").read(run),
+        SET_ASIDE.read(run),
     )
     print(*map(printable, coverage_lines(rows)), sep="\n")
 

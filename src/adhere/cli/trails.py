@@ -4,9 +4,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from adhere.evaluate import ProbeScore
 from adhere.evaluate.sheet import BlindPair
-from adhere.records import Answer, Dropped, Example, PreferencePair, Probe, Relation, Verdict
+from adhere.records import (
+    Answer,
+    Dropped,
+    Example,
+    PreferencePair,
+    Probe,
+    ProbeScore,
+    Relation,
+    Verdict,
+)
 from adhere.report.sentences import verdict_words
 from adhere.text import printable
 from adhere.trace import ClauseTrail, Place, RowTrail, SituationTrail, Trail

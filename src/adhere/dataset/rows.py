@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from adhere.errors import InputError
 from adhere.faults import Known, known
-from adhere.records import Clause, Document, Example, PreferencePair, Probe
+from adhere.records import Example, PreferencePair, Probe
 from adhere.review import STALE, require_reviewed
-from adhere.store import read_records, require_current
+from adhere.run_files import CLAUSES, DOCUMENTS, EXAMPLES, PAIRS, PROBES
+from adhere.store import require_current
 
 Row = Example | PreferencePair | Probe
 
@@ -27,12 +28,12 @@ class RunData:
         require_current(run, ("clauses",))
         require_reviewed(run)
         self.run = run
-        self.documents = read_records(run / "ingest/documents.jsonl", Document)
-        clauses = read_records(run / "clauses/clauses.jsonl", Clause)
+        self.documents = DOCUMENTS.read(run)
+        clauses = CLAUSES.read(run)
         self.clauses = {clause.id: clause for clause in clauses}
-        self.examples = read_records(run / "curate/examples.jsonl", Example)
-        self.pairs = read_records(run / "curate/pairs.jsonl", PreferencePair)
-        self.probes = read_records(run / "curate/probes.jsonl", Probe)
+        self.examples = EXAMPLES.read(run)
+        self.pairs = PAIRS.read(run)
+        self.probes = PROBES.read(run)
         if not {row.clause for row in self.rows} <= self.clauses.keys():
             raise InputError(f"{run}: {STALE} Run `adhere run {run}` first.")
 

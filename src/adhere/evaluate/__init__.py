@@ -9,7 +9,7 @@ from adhere.errors import InputError
 from adhere.evaluate.exam import ExamResult, exam_pairs
 from adhere.evaluate.judges import comparisons
 from adhere.evaluate.matches import Panel, examined, matches
-from adhere.evaluate.metrics import METRICS, ProbeScore
+from adhere.evaluate.metrics import METRICS
 from adhere.evaluate.summary import Evaluation
 from adhere.evaluate.systems import System, in_turn
 from adhere.evaluate.transcript import Transcript
@@ -24,7 +24,6 @@ __all__ = [
     "Evaluation",
     "ExamResult",
     "Material",
-    "ProbeScore",
     "System",
     "evaluate",
 ]

@@ -15,7 +15,6 @@ from adhere.errors import InputError, NoLikelihoodError
 from adhere.evaluate.exam import ExamPair, ExamResult
 from adhere.evaluate.judges import Comparison, Judge, Match
 from adhere.evaluate.matches import examined, matches
-from adhere.evaluate.metrics import ProbeScore
 from adhere.evaluate.reading import NOTHING
 from adhere.evaluate.summary import judge_row
 from adhere.evaluate.systems import System, answers, in_turn
@@ -24,7 +23,16 @@ from adhere.evaluate.wins import win_rates
 from adhere.files import read_lines
 from adhere.grounding import score_all, score_request
 from adhere.progress import Progress
-from adhere.records import Answer, Dropped, Example, PreferencePair, ScoreRequest, Verdict
+from adhere.records import (
+    Answer,
+    Dropped,
+    Example,
+    PreferencePair,
+    ProbeScore,
+    ScoreRequest,
+    Verdict,
+)
+from adhere.run_files import RecordFile
 from adhere.settings import EvaluateSettings
 from adhere.twins import Shingles, jaccard, shingles
 
@@ -71,6 +79,10 @@ class Situation:
     def group(self) -> str:
         """What it belongs with: its section, or itself where it has none."""
         return self.section or self.id
+
+
+SITUATIONS = RecordFile("evaluate/official_situations.jsonl", Situation)
+"""Those that were put to the systems."""
 
 
 def read_situations(path: Path) -> list[Situation]:

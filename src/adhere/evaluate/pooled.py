@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adhere.evaluate.metrics import ProbeScore
 from adhere.evaluate.statistics import LEVEL
-from adhere.records import Probe
+from adhere.records import Probe, ProbeScore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from adhere.evaluate.agreement import CREDIT, krippendorff_alpha
 from adhere.evaluate.exam import ExamKind, ExamPair, ExamResult, Sorted
 from adhere.evaluate.judges import Comparison, Judgement, Match, Seat, judge_winner
 from adhere.records import Verdict, Winner, record_id
+from adhere.run_files import RecordFile
 
 PEOPLE = "people"
 """The name of the judge."""
@@ -49,6 +50,12 @@ class BlindPair:
     def winner(self, choice: str) -> Winner:
         seat = CHOICES[choice]
         return judge_winner(seat, self.swapped) if seat else "tie"
+
+
+KEY = RecordFile("people/key.jsonl", BlindPair)
+"""What the sheet that was exported last hides."""
+VOTED = RecordFile("people/voted.jsonl", BlindPair)
+"""The pairs that the votes are on."""
 
 
 def blind_pairs(

@@ -8,12 +8,12 @@ from adhere.evaluate.agreement import agreement
 from adhere.evaluate.coverage import Values, clause_evidence, clause_result
 from adhere.evaluate.exam import ExamResult, Sorted
 from adhere.evaluate.matches import aligned
-from adhere.evaluate.metrics import METRICS, RATES, ProbeScore
+from adhere.evaluate.metrics import METRICS, RATES
 from adhere.evaluate.pooled import PooledMean, clause_gains
 from adhere.evaluate.statistics import holm, rate_interval
 from adhere.evaluate.tables import Row, Table
 from adhere.evaluate.wins import win_rates
-from adhere.records import Answer, Clause, Dropped, Probe, Verdict
+from adhere.records import Answer, Clause, Dropped, Probe, ProbeScore, Verdict
 from adhere.settings import EvaluateSettings
 
 

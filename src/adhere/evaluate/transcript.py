@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from adhere.embedding import Embed
 from adhere.errors import NoLikelihoodError
 from adhere.evaluate.likelihood import reference_likelihoods
-from adhere.evaluate.metrics import ProbeScore, answer_values, grounding_values, likelihood_values
+from adhere.evaluate.metrics import answer_values, grounding_values, likelihood_values
 from adhere.evaluate.systems import System, answers
 from adhere.grounding import Grounding
 from adhere.progress import Progress
-from adhere.records import Answer, Dropped, Probe
+from adhere.records import Answer, Dropped, Probe, ProbeScore
 from adhere.settings import EvaluateSettings
 
 

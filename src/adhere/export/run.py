@@ -18,7 +18,8 @@ from adhere.export.modelfile import Chat, Shape, chat_shape, modelfile
 from adhere.export.parity import Asked, Check, Parity, openvino_tokens
 from adhere.licences import read_licences
 from adhere.progress import Progress
-from adhere.records import Document, Probe
+from adhere.records import Probe
+from adhere.run_files import DOCUMENTS, PROBES
 from adhere.settings import RunSettings
 from adhere.store import (
     fresh_folder,
@@ -98,7 +99,7 @@ def _merge(bench: Bench, stage: str, folder: Path) -> tuple[Check, Shape | None,
     def render(chat: Chat, more: bool) -> str:
         return tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=more)
 
-    asked = asked_of(bench.read("curate/probes.jsonl", Probe), tokenizer, PROMPTS)
+    asked = asked_of(bench.read(PROBES), tokenizer, PROMPTS)
     bench.progress.note("asking the trained model")
     model = load_trained(checkpoint, adapter)
     ends = end_tokens(model, tokenizer)
@@ -176,7 +177,7 @@ def _card(
     bench: Bench, name: str, system: str, licence: Sequence[str], summary: dict[str, Any]
 ) -> Card:
     """The model card, but for what comes out."""
-    documents = bench.read("ingest/documents.jsonl", Document)
+    documents = bench.read(DOCUMENTS)
     return Card(
         name=name,
         student=bench.settings.models.student,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adhere.errors import InputError
-from adhere.evaluate import ProbeScore
 from adhere.evaluated import require_evaluated
 from adhere.records import Probe
 from adhere.report.costs import REFUSED, WRONG_YES, said_of_unread
@@ -19,8 +18,9 @@ from adhere.report.data import (
     headline_system,
     read_estimate,
 )
+from adhere.run_files import PROBES, SCORES
 from adhere.settings import GateSettings
-from adhere.store import made_with, read_manifest, read_records
+from adhere.store import made_with, read_manifest
 
 Outcome = Literal["pass", "fail", "cannot tell", "not asked"]
 """Not asked: a rule without a limit, or of what the documents or the user gave nothing for."""
@@ -66,12 +66,12 @@ def read_evidence(run: Path) -> Evidence:
     system = headline_system(summary)
     if system is None:
         raise InputError(f"{run}: no aligned model was evaluated, only {list(summary['systems'])}.")
-    scores = read_records(run / "evaluate" / "scores.jsonl", ProbeScore)
+    scores = SCORES.read(run)
     return Evidence(
         run=run,
         system=system,
         summary=summary,
-        probes={one.id: one for one in read_records(run / "curate" / "probes.jsonl", Probe)},
+        probes={one.id: one for one in PROBES.read(run)},
         values={score.probe: score.values for score in scores if score.system == system},
         student=made_with(read_manifest(run / "evaluate"), "models.student", ""),
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adhere.errors import InputError
-from adhere.records import Clause, Document, Example, PreferencePair, Probe
 from adhere.review.decisions import (
     TEXTS,
     Choice,
@@ -17,7 +16,8 @@ from adhere.review.decisions import (
     read_decisions,
     write_decisions,
 )
-from adhere.store import read_records, require_current
+from adhere.run_files import CLAUSES, DOCUMENTS, EXAMPLES, PAIRS, PROBES
+from adhere.store import require_current
 
 STALE = "some rows are about clauses that are no longer there."
 _ABOUT_ROW = ("kind", "clause", "sentence")
@@ -64,14 +64,14 @@ def items(run: Path) -> list[Item]:
     decisions = read_decisions(run)
     edits = {one.edited_id: one for one in decisions if one.choice == "edit"}
     about = {(one.kind, one.row): one for one in decisions}
-    clauses = read_records(run / "clauses/clauses.jsonl", Clause)
-    text_of = {one.id: one.text for one in read_records(run / "ingest/documents.jsonl", Document)}
+    clauses = CLAUSES.read(run)
+    text_of = {one.id: one.text for one in DOCUMENTS.read(run)}
     sentence = {one.id: text_of[one.document][one.start : one.end] for one in clauses}
     statement = {one.id: one.statement for one in clauses}
     rows: dict[Kind, Sequence[Any]] = {
-        "examples": read_records(run / "curate/examples.jsonl", Example),
-        "pairs": read_records(run / "curate/pairs.jsonl", PreferencePair),
-        "probes": read_records(run / "curate/probes.jsonl", Probe),
+        "examples": EXAMPLES.read(run),
+        "pairs": PAIRS.read(run),
+        "probes": PROBES.read(run),
         "clauses": clauses,
     }
     found: dict[Key, Item] = {}

@@ -7,9 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from adhere.evaluate import ProbeScore
-from adhere.evaluate.official import Situation
-from adhere.evaluate.sheet import BlindPair
+from adhere.evaluate.official import SITUATIONS, Situation
+from adhere.evaluate.sheet import KEY, BlindPair
 from adhere.records import (
     Answer,
     Clause,
@@ -19,11 +18,34 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
+    ProbeScore,
     Relation,
     Rewriting,
     Verdict,
 )
-from adhere.store import read_records, read_summary, require_current
+from adhere.run_files import (
+    ANSWERS,
+    CLAUSES,
+    DOCUMENTS,
+    EXAMPLES,
+    GENERATED_EXAMPLES,
+    GENERATED_PAIRS,
+    GENERATED_PROBES,
+    OFFICIAL_ANSWERS,
+    OFFICIAL_SCORES,
+    OFFICIAL_VERDICTS,
+    PAIRS,
+    PASSAGES,
+    PROBES,
+    RELATIONS,
+    REWRITINGS,
+    SCORES,
+    SET_ASIDE,
+    VERDICTS,
+    RecordFile,
+    dropped_of,
+)
+from adhere.store import read_summary, require_current
 
 Kind = Literal[
     "document",
@@ -41,6 +63,7 @@ Kind = Literal[
 ]
 """Of a sheet it is a row: a pair of answers that people judge."""
 R = TypeVar("R")
+Files = Sequence[RecordFile[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,44 +148,41 @@ def read_run(run: Path) -> RunRecords:
     its clauses were taken from them.
     """
     require_current(run, ("clauses",))
-    documents = _keyed(read_records(run / "ingest/documents.jsonl", Document))
-    clauses = _by_id(run, "clauses/clauses.jsonl", Clause)
-    aside = _by_id(run, "clauses/set_aside.jsonl", Clause)
-    generated = [_by_id(run, f"generate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
-    curated = [_by_id(run, f"curate/{name}.jsonl", kind) for name, kind in _ROWS.items()]
+    documents = _keyed(DOCUMENTS.read(run))
+    clauses = _by_id(CLAUSES, run)
+    aside = _by_id(SET_ASIDE, run)
+    generated = [_by_id(file, run) for file in _GENERATED]
+    curated = [_by_id(file, run) for file in _CURATED]
     examples, pairs, probes = (made | kept for made, kept in zip(generated, curated, strict=True))
     return RunRecords(
         documents=documents,
-        passages=_keyed(read_records(run / "ingest/passages.jsonl", Passage)),
-        rewritings=_grouped(_some(run, "rewrite/rewritings.jsonl", Rewriting), "passage"),
+        passages=_keyed(PASSAGES.read(run)),
+        rewritings=_grouped(REWRITINGS.read_if_there(run), "passage"),
         clauses=clauses,
         aside=aside,
-        relations=_by_id(run, "clauses/conflicts.jsonl", Relation),
+        relations=_by_id(RELATIONS, run),
         examples=_grouped(examples.values(), "clause"),
         pairs=_grouped(pairs.values(), "clause"),
         probes=_grouped(probes.values(), "clause"),
         kept=frozenset(key for rows in curated for key in rows),
-        answers=_grouped(_some(run, "evaluate/answers.jsonl", Answer), "probe"),
-        scores=_grouped(_some(run, "evaluate/scores.jsonl", ProbeScore), "probe"),
-        verdicts=_grouped(_some(run, "evaluate/verdicts.jsonl", Verdict), "probe"),
+        answers=_grouped(ANSWERS.read_if_there(run), "probe"),
+        scores=_grouped(SCORES.read_if_there(run), "probe"),
+        verdicts=_grouped(VERDICTS.read_if_there(run), "probe"),
         dropped=_grouped(_dropped(run), "record_id"),
         results={row["id"]: row for row in read_summary(run).get("clauses", ())},
         situations=_situations(run),
-        sheet=_by_id(run, "people/key.jsonl", BlindPair),
+        sheet=_by_id(KEY, run),
     )
 
 
-_ROWS: Mapping[str, type[Any]] = {"examples": Example, "pairs": PreferencePair, "probes": Probe}
-
-
-def _some(run: Path, name: str, kind: type[R]) -> list[R]:
-    return read_records(run / name, kind) if (run / name).exists() else []
+_GENERATED: Files = (GENERATED_EXAMPLES, GENERATED_PAIRS, GENERATED_PROBES)
+_CURATED: Files = (EXAMPLES, PAIRS, PROBES)
 
 
 def _situations(run: Path) -> dict[str, SituationTrail]:
-    answers = _grouped(_some(run, "evaluate/official_answers.jsonl", Answer), "probe")
-    scores = _grouped(_some(run, "evaluate/official_scores.jsonl", ProbeScore), "probe")
-    verdicts = _grouped(_some(run, "evaluate/official_verdicts.jsonl", Verdict), "probe")
+    answers = _grouped(OFFICIAL_ANSWERS.read_if_there(run), "probe")
+    scores = _grouped(OFFICIAL_SCORES.read_if_there(run), "probe")
+    verdicts = _grouped(OFFICIAL_VERDICTS.read_if_there(run), "probe")
     return {
         one.id: SituationTrail(
             situation=one,
@@ -170,7 +190,7 @@ def _situations(run: Path) -> dict[str, SituationTrail]:
             scores=tuple(scores.get(one.id, ())),
             verdicts=tuple(verdicts.get(one.id, ())),
         )
-        for one in _some(run, "evaluate/official_situations.jsonl", Situation)
+        for one in SITUATIONS.read_if_there(run)
     }
 
 
@@ -178,11 +198,11 @@ def _dropped(run: Path) -> Iterator[Dropped]:
     """Of all finished stages; an unfinished one's folder has a dot in its name."""
     for path in sorted(run.glob("*/dropped.jsonl")):
         if not path.parent.suffix:
-            yield from read_records(path, Dropped)
+            yield from dropped_of(path.parent.name).read(run)
 
 
-def _by_id(run: Path, name: str, kind: type[R]) -> dict[str, R]:
-    return _keyed(_some(run, name, kind))
+def _by_id(file: RecordFile[R], run: Path) -> dict[str, R]:
+    return _keyed(file.read_if_there(run))
 
 
 def _keyed(records: Iterable[Any]) -> dict[str, Any]:

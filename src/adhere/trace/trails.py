@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adhere.evaluate import ProbeScore
 from adhere.evaluate.sheet import BlindPair
 from adhere.records import (
     Answer,
@@ -14,6 +13,7 @@ from adhere.records import (
     Passage,
     PreferencePair,
     Probe,
+    ProbeScore,
     Relation,
     Rewriting,
     Verdict,
