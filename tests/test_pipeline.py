@@ -289,6 +289,13 @@ def test_a_report_is_not_written_on_the_numbers_of_another_model(run: Path) -> N
         run_stages(run, longer, NoProgress(), ["report"])
 
 
+def test_a_report_names_the_place_of_a_broken_curve(run: Path) -> None:
+    with (run / "sft/curve.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 1')
+    with pytest.raises(InputError, match=r"curve\.jsonl: line \d+ is not a dict: Invalid JSON"):
+        run_stages(run, saved(run), NoProgress(), ["report"], again=True)
+
+
 def test_changed_settings_alone_are_in_no_stages_way(run: Path) -> None:
     changed = saved(run).merge({"curate": {"min_margin": 0.2}, "dpo": {"epochs": 2}}, "test")
     log = Log()

@@ -122,6 +122,11 @@ def test_html_becomes_plain_text() -> None:
     )
 
 
+def test_a_list_that_starts_at_no_number_starts_at_one() -> None:
+    page = f"<ol start='{'9' * 5_000}'><li>Be fair.</li></ol><ol start='x'><li>Be open.</li></ol>"
+    assert read("page.html", page).text == "1. Be fair.\n1. Be open."
+
+
 def test_the_rows_of_a_table_of_boxes_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls, get_text = Counter[int](), Tag.get_text
 

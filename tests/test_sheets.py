@@ -2,6 +2,7 @@
 
 import csv
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,21 @@ def test_what_is_no_spreadsheet_is_refused_in_words(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_sheets(tmp_path / name)
+
+
+@settings(max_examples=50)
+@given(damage=st.dictionaries(st.integers(0, 5_000), st.integers(0, 255), min_size=1, max_size=9))
+def test_a_damaged_xlsx_file_is_read_or_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, damage: dict[int, int]
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "review.xlsx"
+    write_sheets(path, [sheet(["text"])])
+    content = bytearray(path.read_bytes())
+    for place, byte in damage.items():
+        content[place % len(content)] = byte
+    path.write_bytes(content)
+    with suppress(InputError):
+        read_sheets(path)
 
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv"])

@@ -13,7 +13,6 @@ from io import StringIO
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from adhere.errors import InputError, MissingExtraError
 
@@ -148,7 +147,7 @@ def _read_xlsx(path: Path) -> Iterator[Line]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles that openpyxl does not know
             book: Any = openpyxl.load_workbook(path)
-    except (BadZipFile, KeyError, ValueError, SyntaxError) as error:
+    except Exception as error:  # whatever its zip and XML parsers raise on damaged files
         raise InputError(f"{path}: not an XLSX file; save it as one, or as .csv.") from error
     for page in book.worksheets:
         names, *rows = [[_text(cell.value) for cell in row] for row in page.iter_rows()] or [[]]

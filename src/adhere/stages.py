@@ -38,7 +38,14 @@ from adhere.run_files import (
     dropped_of,
 )
 from adhere.settings import RunSettings
-from adhere.store import Manifest, read_manifest, read_object, read_summary, write_json
+from adhere.store import (
+    Manifest,
+    read_manifest,
+    read_object,
+    read_records,
+    read_summary,
+    write_json,
+)
 from adhere.training_stages import (
     document_lm_stage,
     dpo_alone_stage,
@@ -92,15 +99,14 @@ def _report(bench: Bench, folder: Path) -> Outcome:
             official=read_object(bench.run / "evaluate/official.json"),
             changes=changes(bench.run, bench.settings.gate),
             manifests=list(made.values()),
-            curves={name: _json_lines(bench.run / name / "curve.jsonl") for name in trainings},
+            curves={
+                name: read_records(bench.run / name / "curve.jsonl", dict[str, float])
+                for name in trainings
+            },
         ),
         folder,
     )
     return Outcome({})
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ _STRONG, _EMPHASIS, _FRAGMENT = "strong", "emphasis", "fragment"
 _MARKS = {"strong": _STRONG, "b": _STRONG, "em": _EMPHASIS, "i": _EMPHASIS}
 _BOLD_LEVEL, _ITALIC_LEVEL = 7, 8
 _BREAK = "\u2028"
+_DIGITS = 10
+"""More than a list's number has, and fewer than Python refuses to read."""
 _NOTE_MARK = re.compile(r"[\[(]?\d{1,3}[\])]?|[↑↩↵¶#§*†^\ufe0e\s]+")
 
 
@@ -277,4 +279,6 @@ def _navigation(tag: "Tag") -> bool:
 
 
 def _whole(value: object, otherwise: int) -> int:
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() else otherwise
+    """An attribute's whole number, where it is one that a list can have."""
+    digits = value.strip() if isinstance(value, str) else ""
+    return int(digits) if digits.isdecimal() and len(digits) < _DIGITS else otherwise
