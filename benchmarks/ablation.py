@@ -241,7 +241,7 @@ def main() -> None:
         recipe.name: [values(given.run, recipe, seed, given.out) for seed in given.seeds]
         for recipe in recipes
     }
-    probes = Bench(given.run, RunSettings(), ConsoleProgress()).read("curate/probes.jsonl", Probe)
+    probes = PROBES.read(given.run)
     print("\n".join(rows(found, probes)))
 
 

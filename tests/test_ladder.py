@@ -13,6 +13,7 @@ from adhere.evaluate.reading import fitting
 from adhere.ladder import ladder
 from adhere.progress import NoProgress
 from adhere.records import Document
+from adhere.run_files import DOCUMENTS
 from adhere.settings import RunSettings
 
 
@@ -61,7 +62,7 @@ def test_what_each_system_reads(run: Path) -> None:
         within = {item.id for item in measured.passages if item.text in found_for_it.text}
         assert within == set(found_for_it.passages)
         assert len(within) == 2
-    [document] = one.read("ingest/documents.jsonl", Document)
+    [document] = one.read(DOCUMENTS)
     begun = document.text.strip()[:200]
     assert all(begun in read["base+document"][probe.id].text for probe in measured.probes)
     assert found.tuning is None
@@ -80,7 +81,7 @@ def test_the_number_of_passages_is_tuned_on_training_questions(run: Path) -> Non
 
 def test_as_much_of_the_document_is_read_as_fits(run: Path) -> None:
     one = bench(run)
-    documents, probes = one.read("ingest/documents.jsonl", Document), material(one).probes
+    documents, probes = one.read(DOCUMENTS), material(one).probes
     whole = fitting(documents, probes[:1], 8, one.student)
     crowded = fitting(documents, probes, 1500, one.student)
     assert 0 < crowded.share < whole.share
