@@ -2,9 +2,10 @@
 
 Trains the student on the data of a finished RUN once for each recipe and seed, and asks of
 each how likely it finds the held-out references, whether it prefers them to their contrasts,
-and whether it finds their yes or no likelier than the other. `NAME=RUN` adds a recipe, "pairs:
-NAME", that takes its pairs from another run of the same clauses (one of another
-`generate.strategy`). Rewritings are read by one recipe alone, from where
+whether it finds their yes or no likelier than the other, and how likely it still finds good
+answers to general instructions, which training on one document makes less so. `NAME=RUN` adds
+a recipe, "pairs: NAME", that takes its pairs from another run of the same clauses (one of
+another `generate.strategy`). Rewritings are read by one recipe alone, from where
 `adhere rewrite RUN --midtrain.rewritings 4` put them; without them it is left out.
 What stands in OUT is not done again while the data and the settings are the same, so the
 command may be stopped and given again. Prints a Markdown table.
@@ -25,15 +26,18 @@ from scipy.stats import mannwhitneyu
 
 from adhere.assess import material
 from adhere.bench import ADAPTERS, Bench
+from adhere.engines.base import Engine
+from adhere.evaluate.extras import read_extras
 from adhere.evaluate.likelihood import reference_likelihoods
 from adhere.evaluate.metrics import likelihood_values
 from adhere.evaluate.statistics import Clustered, Estimate, FloatArray
 from adhere.evaluate.systems import System
+from adhere.grounding import score_all, score_request
 from adhere.pipeline import run_stages
-from adhere.progress import ConsoleProgress
+from adhere.progress import ConsoleProgress, Progress
 from adhere.records import Probe
 from adhere.run_files import PROBES
-from adhere.settings import RunSettings
+from adhere.settings import EvaluateSettings, RunSettings
 from adhere.store import file_sha256, write_json
 from adhere.text import side
 
@@ -45,8 +49,9 @@ WITHOUT_TEXT = {"midtrain": {"enabled": False}}
 AS_THEY_CAME = {"sft": {"balance": False}, "dpo": {"balance": False}}
 REWRITINGS = "the text and rewritings"
 METRICS = ("reference_nll", "preference_accuracy")
+GENERAL = "general"
 Values = dict[str, dict[str, float]]
-"""Probe id -> metric -> value."""
+"""Probe id -> metric -> value; under GENERAL, question -> nats a token of its good answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +135,32 @@ def values(run: Path, recipe: Recipe, seed: int, out: Path) -> Values:
     known, ingredients = out / f"{recipe.name}-{seed}.json", made_of(run, recipe, seed)
     if known.exists():
         before = json.loads(known.read_text(encoding="utf-8"))
-        if before["made of"] == ingredients:
+        if before["made of"] == ingredients and GENERAL in before["values"]:
             return before["values"]
-        shutil.rmtree(out / f"{recipe.name}-{seed}", ignore_errors=True)
+        if before["made of"] != ingredients:
+            shutil.rmtree(out / f"{recipe.name}-{seed}", ignore_errors=True)
     bench = trained(run, recipe, seed, out)
     engine = bench.student_engine(ADAPTERS.get(recipe.system))
     probes = bench.read(PROBES)
     system = System(name=f"{recipe.name}, seed {seed}", engine=engine)
     found, _ = reference_likelihoods(system, probes, {}, material(bench).languages, bench.progress)
-    engine.close()
     measured = {probe: likelihood_values(one) for probe, one in found.items()}
+    measured[GENERAL] = general(engine, bench.progress)
+    engine.close()
     aside = known.with_suffix(".partial")
     write_json(aside, {"made of": ingredients, "values": measured})
     aside.replace(known)
     return measured
+
+
+def general(engine: Engine, progress: Progress) -> dict[str, float]:
+    """Nats a token of the good answer to each general instruction that adhere brings."""
+    instructions = read_extras(EvaluateSettings()).instructions
+    requests = {
+        one.question: score_request("", one.question, one.answer, chat=True) for one in instructions
+    }
+    scores = score_all(engine, list(requests.values()), "general instructions", progress)
+    return {question: -scores[request.id].mean for question, request in requests.items()}
 
 
 def over_seeds(measured: list[Values], metric: str, probes: list[Probe]) -> FloatArray:
@@ -153,14 +170,21 @@ def over_seeds(measured: list[Values], metric: str, probes: list[Probe]) -> Floa
     )
 
 
+def over_instructions(measured: list[Values]) -> FloatArray:
+    """Each general instruction's mean over the seeds."""
+    return np.array([list(one[GENERAL].values()) for one in measured]).mean(axis=0)
+
+
 def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str]:
     clustered = Clustered([probe.clause for probe in probes])
     sft = {metric: over_seeds(found["SFT"], metric, probes) for metric in METRICS}
+    elsewhere = {name: over_instructions(measured) for name, measured in found.items()}
+    by_instruction = Clustered([str(number) for number in range(len(elsewhere["SFT"]))])
     yield (
         "| | reference NLL | against SFT | preference accuracy | against SFT | by seed "
-        "| margin | yes right | no right | yes from no |"
+        "| margin | yes right | no right | yes from no | general NLL | against SFT |"
     )
-    yield "|---" * 10 + "|"
+    yield "|---" * 12 + "|"
     for name, measured in found.items():
         nll, preferred = (over_seeds(measured, metric, probes) for metric in METRICS)
         margin, word, leaning = (
@@ -177,9 +201,11 @@ def rows(found: Mapping[str, list[Values]], probes: list[Probe]) -> Iterator[str
             f"{np.nanmean(margin):.2f}",
             *(_counted(word, probes, answered) for answered in ("yes", "no")),
             f"{_told_apart(leaning, probes):.2f}",
+            f"{elsewhere[name].mean():.2f}",
+            _shown(by_instruction.mean(elsewhere[name] - elsewhere["SFT"]), "{:+.2f}"),
         ]
         if name == "SFT":
-            cells[1] = cells[3] = "–"
+            cells[1] = cells[3] = cells[-1] = "–"
         yield f"| {name} | " + " | ".join(cells) + " |"
 
 
