@@ -1,6 +1,7 @@
 """What is checked before the first step and watched while a training runs."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -313,6 +314,33 @@ def test_a_tracker_hears_of_the_training_and_changes_nothing_of_it(
     losses = [logs["loss"] for name, logs in heard if "loss" in logs and name == "run-sft"]
     assert losses == [point["loss"] for point in plain.curve if "loss" in point]
     assert tracked.curve == plain.curve
+
+
+def test_tensorboard_writes_beside_the_folder_of_each_stage(
+    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRL's callback reads where to write when it is made, as this one does."""
+    from transformers.integrations import integration_utils
+    from transformers.trainer_callback import TrainerCallback
+
+    told: list[str] = []
+
+    class Tracker(TrainerCallback):
+        def __init__(self) -> None:
+            told.append(os.environ["TENSORBOARD_LOGGING_DIR"])
+
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "theirs")
+
+    def task(stage: str, settings: Any) -> Task[Any]:
+        folder = tmp_path / f"{stage}.partial"
+        names = named(stage, tiny_student, None, settings, folder, NoProgress())
+        return Task(**names, report_to="tensorboard")
+
+    adhere.train.train_sft(EXAMPLES[:4], [], task("sft", SFT))
+    adhere.train.train_dpo(PAIRS[:4], [], task("dpo", DPO))
+    assert told == [str(tmp_path / "tracking" / stage) for stage in ("sft", "dpo")]
+    assert os.environ["TENSORBOARD_LOGGING_DIR"] == "theirs"
 
 
 def test_the_tracker_is_no_part_of_what_a_stage_depends_on(run: Path) -> None:

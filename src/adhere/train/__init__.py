@@ -42,6 +42,7 @@ from adhere.train.session import (
     prepare,
     run,
     start,
+    tracked,
 )
 from adhere.train.text import Budget, windows
 
@@ -167,7 +168,7 @@ def train_text(
     takes its number of steps whatever the settings' epochs, and the windows are made
     as long as its tokens allow. Resumes and raises as `train_sft` does.
     """
-    with training_libraries():
+    with training_libraries(), tracked(task):
         return _next_token(start(partial(_text_work, texts, task, budget)))
 
 
@@ -217,7 +218,7 @@ def train_sft(
         )
     rows += mixed_in
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
-    with training_libraries():
+    with training_libraries(), tracked(task):
         work = start(partial(prepare, task, rows, probes))
         return _next_token(replace(work, alarms=(overfitting,)))
 
@@ -259,7 +260,7 @@ def train_dpo(
         for x in held_out
         if x.contrast is not None
     ]
-    with training_libraries():
+    with training_libraries(), tracked(task):
         work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
         tokens = answer_length(work.tokenizer, work.rows)

@@ -4,8 +4,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -323,6 +323,23 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     )
 
 
+@contextmanager
+def tracked(task: Task[TrainSettings]) -> Generator[None]:
+    """In this block a trainer's logs for TensorBoard go beside the stage's folder.
+
+    Not into it, since what is in it is hashed. The variable is read where a trainer is built.
+    """
+    name = "TENSORBOARD_LOGGING_DIR"
+    before = os.environ.get(name)
+    os.environ[name] = str(task.folder.parent / "tracking" / task.stage)
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
 def _write_curve(trainer: Any, folder: Path) -> Curve:
     """Write the curve as it is. NaN and infinity are left out: JSON has no such numbers."""
     curve = curve_of(trainer.state.log_history)
@@ -347,8 +364,6 @@ def _train(trainer: Any, work: Work) -> list[str]:
     trainer.remove_callback(PrinterCallback)
     if settings.early_stopping:
         trainer.add_callback(EarlyStoppingCallback(PATIENCE))
-    if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
-        os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
     watch = watcher(task.stage, task.progress, work.alarms, stop=settings.stop_on_alarm)
     trainer.add_callback(watch)
     uncast = trainer.args.bf16 and trainer.args.use_cpu
