@@ -256,6 +256,7 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "save_steps": 0.1,
         "save_total_limit": 2,
         "load_best_model_at_end": stopping,
+        "restore_callback_states_from_checkpoint": stopping,  # else its patience begins anew
         "metric_for_best_model": "eval_loss" if best else None,
         "greater_is_better": False if best else None,
         "report_to": task.report_to,
