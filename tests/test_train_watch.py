@@ -140,12 +140,14 @@ def test_early_stopping_keeps_the_best_and_looks_at_no_probe(
 ) -> None:
     seen: list[Any] = []
     spy(monkeypatch, seen.append)
+    monkeypatch.setattr(adhere.train, "overfitting", lambda *curve: "The last is worse.")
     rows, settings = (NOISE, SFT) if call is train_sft else (NOISY_PAIRS, DPO)
     changes = {"early_stopping": True, "epochs": 10, "learning_rate": 0.1}
     settings = settings.model_copy(update=changes)
     result = call(rows, PROBES, tiny_student, None, settings, tmp_path, NoProgress())
     [trainer] = seen
     assert result.rows == 22
+    assert "The last is worse." not in result.alarms
     assert len(trainer.eval_dataset) == 2
     assert result.steps < 60
     losses = [point["eval_loss"] for point in result.curve if "eval_loss" in point]

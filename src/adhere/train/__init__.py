@@ -220,7 +220,9 @@ def train_sft(
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
     with training_libraries(), tracked(task):
         work = start(partial(prepare, task, rows, probes))
-        return _next_token(replace(work, alarms=(overfitting,)))
+        # Early stopping does what the alarm would ask for, and keeps the best checkpoint.
+        alarms = () if task.settings.early_stopping else (overfitting,)
+        return _next_token(replace(work, alarms=alarms))
 
 
 def _next_token(work: Work) -> TrainingResult:
@@ -264,8 +266,9 @@ def train_dpo(
         work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
         tokens = answer_length(work.tokenizer, work.rows)
-        fall = partial(displacement, beta=task.settings.strength, tokens=tokens)
-        return run(preference_trainer(work, task.settings), replace(work, alarms=(fall,)))
+        chosen = task.settings
+        fall = partial(displacement, beta=chosen.strength, tokens=tokens, method=chosen.method)
+        return run(preference_trainer(work, chosen), replace(work, alarms=(fall,)))
 
 
 def _pair_work(
