@@ -490,6 +490,18 @@ def test_work_on_another_fully_tuned_model_is_other_work(tmp_path: Path) -> None
     assert key({"model/weights": "one"}) != key({"model/weights": "another"})
 
 
+def test_work_of_another_version_is_other_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(**named("sft", tmp_path / "model", None, SFT, tmp_path / "sft", NoProgress()))
+    keys = {task.key([], [])}
+    for name in ("adhere", "trl"):
+        versions = {"adhere": "1", "trl": "1", name: "2"}
+        monkeypatch.setattr(session, "version", versions.__getitem__)
+        keys.add(task.key([], []))
+    assert len(keys) == 3
+
+
 def test_a_training_that_diverges_stops_with_a_sentence(model: Path, tmp_path: Path) -> None:
     settings = SFT.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -94,12 +95,13 @@ class Task(Generic[S]):
     """The tracker that TRL reports to."""
 
     def key(self, rows: list[Row], held_out: list[Row]) -> str:
-        """A checkpoint of the same key is of the same work."""
+        """A checkpoint of the same key is of the same work, done by the same programs."""
         adapter = folder_hashes(self.adapter) if self.adapter else None
         tuned = read_manifest(self.model.parent)  # where a stage of full tuning left the model
         model = (str(self.model), tuned.outputs) if tuned else str(self.model)
         chosen = self.settings.model_dump()
-        return content_key(self.stage, rows, held_out, chosen, self.steps, model, adapter)
+        programs = [version(name) for name in ("adhere", "trl")]
+        return content_key(self.stage, rows, held_out, chosen, self.steps, model, adapter, programs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
