@@ -490,6 +490,15 @@ def test_work_on_another_fully_tuned_model_is_other_work(tmp_path: Path) -> None
     assert key({"model/weights": "one"}) != key({"model/weights": "another"})
 
 
+def test_work_on_other_weights_is_other_work(tmp_path: Path) -> None:
+    def key(weights: bytes) -> str:
+        (tmp_path / "model.safetensors").write_bytes(weights)
+        names = named("sft", tmp_path, None, SFT, tmp_path / "sft", NoProgress())
+        return Task(**names).key([], [])
+
+    assert key(b"one") != key(b"other")
+
+
 def test_work_of_another_version_is_other_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from adhere.errors import EngineError, InputError
+from adhere.models import weights_mark
 from adhere.processes import (
     from_first,
     in_all,
@@ -98,7 +99,7 @@ class Task(Generic[S]):
         """A checkpoint of the same key is of the same work, done by the same programs."""
         adapter = folder_hashes(self.adapter) if self.adapter else None
         tuned = read_manifest(self.model.parent)  # where a stage of full tuning left the model
-        model = (str(self.model), tuned.outputs) if tuned else str(self.model)
+        model = (str(self.model), tuned.outputs if tuned else weights_mark(str(self.model)))
         chosen = self.settings.model_dump()
         programs = [version(name) for name in ("adhere", "trl")]
         return content_key(self.stage, rows, held_out, chosen, self.steps, model, adapter, programs)
