@@ -308,6 +308,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     """Train, and leave what was trained, its rows and its curve in the work's folder."""
     show_rows(work, trainer.train_dataset)
     shutil.rmtree(work.task.folder / LAST_GOOD, ignore_errors=True)
+    loading.train_in_float32(trainer.model)
     alarms = _train(trainer, work)
     _save(trainer, work)
     curve = _write_curve(trainer, work.task.folder)
