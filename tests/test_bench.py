@@ -12,6 +12,7 @@ from fakes import Notes, finish
 from adhere.bench import Bench
 from adhere.cli import app
 from adhere.errors import AdhereError, InputError
+from adhere.models import weights_mark
 from adhere.progress import NoProgress
 from adhere.records import Document
 from adhere.settings import RunSettings
@@ -101,6 +102,23 @@ def test_what_was_trained_from_another_student_is_not_laid_over_this_one(
     said = r"'sft' was trained from .*student, and models\.student is another now; run `adhere sft"
     with pytest.raises(InputError, match=said):
         Bench(run, another, NoProgress()).trained("sft")
+
+
+def test_what_was_trained_from_other_weights_is_not_laid_over_these(
+    adapted_run: Path, tiny_student: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(adapted_run, tmp_path / "run")
+    settings = RunSettings.read(run / "run.toml")
+    finish(run, "sft", "x")
+    manifest = read_manifest(run / "sft")
+    assert manifest is not None
+    these = {"models.student": weights_mark(str(tiny_student))}
+    write_manifest(run / "sft", replace(manifest, inputs=these))
+    Bench(run, settings, NoProgress()).trained("sft")
+    write_manifest(run / "sft", replace(manifest, inputs={"models.student": "others"}))
+    said = r"'sft' was trained from other weights than are in .*; run `adhere sft"
+    with pytest.raises(InputError, match=said):
+        Bench(run, settings, NoProgress()).trained("sft")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The catalogue: fetching, joining, verifying and resuming, with small wheels of our own making."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import threading
@@ -8,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -391,3 +393,19 @@ def test_the_embedder_finds_the_likelier_sentence():
 @pytest.mark.parametrize("name", ["runs/mine/dpo/model", "no such model", "../away"])
 def test_what_is_no_name_of_a_repository_is_not_here(name: str) -> None:
     assert not is_here(name)
+
+
+def test_a_local_folder_is_known_by_its_weights_and_not_by_their_times(tmp_path: Path) -> None:
+    def folder(name: str, weights: bytes) -> str:
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "model.safetensors").write_bytes(weights)
+        os.utime(tmp_path / name / "model.safetensors", ns=(next(times), next(times)))
+        return models.weights_mark(str(tmp_path / name))
+
+    times = count(10**18, 10**9)
+    assert folder("a", b"one") == folder("b", b"one")
+    assert folder("a", b"two") != folder("b", b"one")
+    assert folder("a", b"one") == folder("b", b"one")
+    (tmp_path / "empty").mkdir()
+    for name in (str(tmp_path / "empty"), "org/name", next(iter(CATALOGUE))):
+        assert models.weights_mark(name) == ""

@@ -695,3 +695,13 @@ def test_rewritings_are_read_beside_the_text_and_can_be_traced(run: Path) -> Non
     assert log.stages["rewrite"] == "off (midtrain.enabled is false)"
     run_stages(run, saved(run), log, ["rewrite"])
     assert log.stages["rewrite"] == "off (midtrain.rewritings is 0)"
+
+
+def test_other_weights_in_the_students_folder_put_what_was_made_of_it_out_of_date(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = RunSettings.read(run / "run.toml")
+    monkeypatch.setattr(pipeline, "weights_mark", lambda student: f"others in {student}")
+    standing = {one.stage: one.state for one in standings(run, settings)}
+    assert standing["clauses"] == "up to date"
+    assert standing["sft"] == standing["evaluate"] == "out of date"

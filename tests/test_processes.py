@@ -437,6 +437,16 @@ def moved(adapter: Path) -> list[bool]:
     return [bool(tensor.any()) for tensor in tensors.values()]
 
 
+def test_a_short_last_step_is_filled_up_from_the_start_of_the_epoch() -> None:
+    """As docs/training.md says it of 13 rows in steps of 4."""
+    from accelerate.data_loader import BatchSamplerShard
+    from torch.utils.data import BatchSampler
+
+    batches = BatchSampler(range(13), batch_size=2, drop_last=False)
+    shares = [list(BatchSamplerShard(batches, 2, index)) for index in range(2)]
+    assert [share[-1] for share in shares] == [[12, 0], [1, 2]]
+
+
 @pytest.mark.model
 def test_two_processes_train_what_one_process_trains(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -490,6 +490,27 @@ def test_work_on_another_fully_tuned_model_is_other_work(tmp_path: Path) -> None
     assert key({"model/weights": "one"}) != key({"model/weights": "another"})
 
 
+def test_work_on_other_weights_is_other_work(tmp_path: Path) -> None:
+    def key(weights: bytes) -> str:
+        (tmp_path / "model.safetensors").write_bytes(weights)
+        names = named("sft", tmp_path, None, SFT, tmp_path / "sft", NoProgress())
+        return Task(**names).key([], [])
+
+    assert key(b"one") != key(b"other")
+
+
+def test_work_of_another_version_is_other_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(**named("sft", tmp_path / "model", None, SFT, tmp_path / "sft", NoProgress()))
+    keys = {task.key([], [])}
+    for name in ("adhere", "trl"):
+        versions = {"adhere": "1", "trl": "1", name: "2"}
+        monkeypatch.setattr(session, "version", versions.__getitem__)
+        keys.add(task.key([], []))
+    assert len(keys) == 3
+
+
 def test_a_training_that_diverges_stops_with_a_sentence(model: Path, tmp_path: Path) -> None:
     settings = SFT.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(
@@ -526,6 +547,32 @@ def test_weights_that_cannot_be_written_are_one_sentence(
         train_sft(EXAMPLES, [], model, None, SFT, tmp_path, NoProgress())
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[enforce fail at inline_container.cc:672] . unexpected pos 256 vs 150\nframe #0: c10",
+        "PytorchStreamWriter failed writing file data/1: file write failed",
+    ],
+)
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """As `torch.save` says it of the optimiser's state."""
+
+    def look(trainer: Any) -> None:
+        raise RuntimeError(said)
+
+    spy(monkeypatch, look)
+    with pytest.raises(EngineError, match=r"could not be written.*Free some space") as error:
+        train_sft(EXAMPLES, [], model, None, SFT, tmp_path, NoProgress())
+    assert "\n" not in str(error.value)
+
+
+def test_any_other_failure_of_torch_is_not_hidden() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), libraries.training_libraries():
+        raise RuntimeError("shapes cannot be multiplied")
+
+
 def test_a_missing_library_is_one_sentence(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -557,7 +604,7 @@ def test_training_is_silent(model: Path, tmp_path: Path, capfd: pytest.CaptureFi
 
 
 def test_a_fall_of_the_chosen_answers_raises_an_alarm() -> None:
-    fall = partial(alarms.displacement, beta=0.1)
+    fall = partial(alarms.displacement, beta=0.1, method="dpo")
     curve = [{"step": step, "rewards/chosen": -step / 10} for step in range(8)]
     # The last quarter is -0.65 on average: 6.5 nats at beta 0.1, 0.65 a token of 10.
     assert "fell by 0.65 nats a token" in (fall(curve, 8, tokens=10) or "")
@@ -565,6 +612,14 @@ def test_a_fall_of_the_chosen_answers_raises_an_alarm() -> None:
     assert fall(curve, 36, tokens=10) is None  # of 36 points a quarter is nine
     assert "fell by 0.35 nats a token" in (fall(curve, 32, tokens=10) or "")
     assert fall([{"step": 1, "rewards/chosen": 5.0}], 1, tokens=10) is None
+
+
+@pytest.mark.parametrize("method", ["dpo+nll", "dpo", "ipo", "kto"])
+def test_the_remedy_against_a_fall_is_one_that_the_method_has(method: str) -> None:
+    curve = [{"step": 1, "rewards/chosen": -5.0}]
+    said = alarms.displacement(curve, 1, beta=0.1, tokens=10, method=method) or ""
+    assert ("Raise nll_weight" in said) is (method == "dpo+nll")
+    assert ("Take method = 'dpo+nll'" in said) is (method != "dpo+nll")
 
 
 def test_a_held_out_loss_that_rises_raises_an_alarm() -> None:

@@ -130,6 +130,26 @@ def test_what_is_trained_is_float32_on_frozen_weights_that_are_not(
     assert dtypes == {True: {"torch.float32"}, False: frozen}
 
 
+def test_what_trl_makes_bfloat16_over_four_bits_is_trained_in_float32(
+    model: Path, sft: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four bits need a GPU; here the test makes it bfloat16, as TRL does there."""
+    import torch
+
+    monkeypatch.setattr(loading, "has_bfloat16", lambda: True)
+    trained: list[Any] = []
+
+    def look(trainer: Any) -> None:
+        trained.extend(one for one in trainer.model.parameters() if one.requires_grad)
+        for weight in trained:
+            weight.data = weight.data.to(torch.bfloat16)
+
+    spy(monkeypatch, look)
+    settings = SETTINGS["sft"].model_copy(update={"epochs": 1})
+    train_sft(EXAMPLES, [], model, sft.adapter, settings, tmp_path, NoProgress())
+    assert {str(weight.dtype) for weight in trained} == {"torch.float32"}
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
 def test_freed_memory_is_kept_while_training_and_given_back_after(
     monkeypatch: pytest.MonkeyPatch,

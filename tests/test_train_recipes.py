@@ -25,6 +25,7 @@ from adhere.train import (
     read_general,
     training_problems,
 )
+from adhere.train.balance import balanced
 from adhere.train.general import general_rows
 from adhere.train.preferences import unpaired
 from adhere.train.rows import answer_row
@@ -103,6 +104,25 @@ def test_unpaired_rows_hold_every_answer_once_with_its_label(words: list[str], s
     found = {(row["completion"][0]["content"], row["label"]) for row in rows}
     assert found == {(f"{w}+", True) for w in words} | {(f"{w}-", False) for w in words}
     assert len(rows) == 2 * len(words)
+
+
+@pytest.mark.parametrize("batch", [2, 4, 8, 16])
+@pytest.mark.parametrize(("yes", "no"), [(26, 7), (9, 31)])
+def test_a_row_taken_again_is_not_its_own_neighbour(yes: int, no: int, batch: int) -> None:
+    """TRL reads each prompt with the answer before it in its batch, and the first with the last."""
+    said = ["Yes."] * yes + ["No."] * no
+    pairs = [
+        answer_row(f"{n}?", chosen=f"{word} {n}.", rejected=f"Maybe {n}.") | {"length": n}
+        for n, word in enumerate(said)
+    ]
+    for seed in range(10):
+        rows = unpaired(balanced(pairs, "dpo", print), seed)
+        assert len(rows) == 4 * max(yes, no)
+        answers = [row["completion"] for row in rows]
+        for start in range(0, len(answers), batch):
+            part = answers[start : start + batch]
+            before = part[-1:] + part[:-1]
+            assert not [one for one, other in zip(part, before, strict=True) if one == other]
 
 
 # Tuning

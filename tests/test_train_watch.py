@@ -1,12 +1,15 @@
 """What is checked before the first step and watched while a training runs."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
 from conftest import ON
@@ -21,6 +24,9 @@ from adhere.records import Dropped
 from adhere.settings import DPOSettings, RunSettings, SFTSettings, TrainSettings
 from adhere.train import Task, TrainingResult, loading, session
 from adhere.train.preview import preview
+from adhere.train.watch import watcher
+
+T = TypeVar("T")
 
 SFT = SFTSettings(epochs=2, batch_size=4, lora_rank=4, learning_rate=1e-2)
 DPO = DPOSettings(epochs=2, batch_size=4, lora_rank=4, learning_rate=1e-2)
@@ -134,12 +140,14 @@ def test_early_stopping_keeps_the_best_and_looks_at_no_probe(
 ) -> None:
     seen: list[Any] = []
     spy(monkeypatch, seen.append)
+    monkeypatch.setattr(adhere.train, "overfitting", lambda *curve: "The last is worse.")
     rows, settings = (NOISE, SFT) if call is train_sft else (NOISY_PAIRS, DPO)
     changes = {"early_stopping": True, "epochs": 10, "learning_rate": 0.1}
     settings = settings.model_copy(update=changes)
     result = call(rows, PROBES, tiny_student, None, settings, tmp_path, NoProgress())
     [trainer] = seen
     assert result.rows == 22
+    assert "The last is worse." not in result.alarms
     assert len(trainer.eval_dataset) == 2
     assert result.steps < 60
     losses = [point["eval_loss"] for point in result.curve if "eval_loss" in point]
@@ -279,6 +287,50 @@ def test_a_training_can_be_stopped_by_an_alarm(
         assert losses[-1] == min(losses)
 
 
+class Interrupting(NoProgress):
+    """Ends a training after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
+        for done, item in enumerate(items):
+            if done > self.steps:
+                raise KeyboardInterrupt
+            yield item
+
+
+def test_early_stopping_goes_on_with_the_patience_it_had_left(
+    tiny_student: Path, tmp_path: Path
+) -> None:
+    changes = {"early_stopping": True, "epochs": 10, "learning_rate": 0.1}
+    settings = SFT.model_copy(update=changes)
+    call = partial(train_sft, NOISE, PROBES, tiny_student, None, settings)
+    straight = call(tmp_path / "straight", NoProgress())
+    assert straight.steps < 60
+    with pytest.raises(KeyboardInterrupt):  # after the first loss that was no better
+        call(tmp_path / "broken", Interrupting(straight.steps - 2))
+    listener = Listener()
+    assert call(tmp_path / "broken", listener).steps == straight.steps
+    assert any("resumed from step" in said for _, said in listener.heard)
+
+
+def test_an_alarm_from_before_a_kill_is_still_told_and_not_said_again() -> None:
+    def high(curve: list[dict[str, float]], points: int) -> str | None:
+        return f"{curve[-1]['loss']} of {points}" if curve[-1]["loss"] > 5 else None
+
+    history = [{"step": step, "loss": loss} for step, loss in ((2, 1.0), (4, 9.0), (6, 1.0))]
+    state = SimpleNamespace(log_history=history, max_steps=8, logging_steps=2, global_step=6)
+    listener = Listener()
+    watch = watcher("sft", listener, [high], stop=False)
+    watch.on_train_begin(None, state, None)
+    assert watch.raised(state) == ["At step 4: 9.0 of 4"]
+    history.append({"step": 8, "loss": 8.0})
+    watch.on_log(None, state, None, logs=history[-1])
+    assert not listener.heard
+    assert watch.raised(state) == ["8.0 of 4"]
+
+
 # Trackers
 
 
@@ -313,6 +365,33 @@ def test_a_tracker_hears_of_the_training_and_changes_nothing_of_it(
     losses = [logs["loss"] for name, logs in heard if "loss" in logs and name == "run-sft"]
     assert losses == [point["loss"] for point in plain.curve if "loss" in point]
     assert tracked.curve == plain.curve
+
+
+def test_tensorboard_writes_beside_the_folder_of_each_stage(
+    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRL's callback reads where to write when it is made, as this one does."""
+    from transformers.integrations import integration_utils
+    from transformers.trainer_callback import TrainerCallback
+
+    told: list[str] = []
+
+    class Tracker(TrainerCallback):
+        def __init__(self) -> None:
+            told.append(os.environ["TENSORBOARD_LOGGING_DIR"])
+
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "theirs")
+
+    def task(stage: str, settings: Any) -> Task[Any]:
+        folder = tmp_path / f"{stage}.partial"
+        names = named(stage, tiny_student, None, settings, folder, NoProgress())
+        return Task(**names, report_to="tensorboard")
+
+    adhere.train.train_sft(EXAMPLES[:4], [], task("sft", SFT))
+    adhere.train.train_dpo(PAIRS[:4], [], task("dpo", DPO))
+    assert told == [str(tmp_path / "tracking" / stage) for stage in ("sft", "dpo")]
+    assert os.environ["TENSORBOARD_LOGGING_DIR"] == "theirs"
 
 
 def test_the_tracker_is_no_part_of_what_a_stage_depends_on(run: Path) -> None:

@@ -12,7 +12,7 @@ from adhere.engines.cached import Cached, CacheStats
 from adhere.errors import EngineError, InputError
 from adhere.evaluate.extras import read_extras
 from adhere.grounding import score_request
-from adhere.models import checkpoint_folder, unread
+from adhere.models import checkpoint_folder, unread, weights_mark
 from adhere.processes import from_first
 from adhere.progress import Progress
 from adhere.prompts import Prompts
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 ADAPTERS = {"document-lm": "document-lm", "sft": "sft", "dpo": "dpo-alone", "sft+dpo": "dpo"}
 """The systems that are the student as a training left it, and the stage of that training."""
+
+STUDENT = "models.student"
+"""The setting, and in a manifest's inputs the hash of the weights where it is a local folder."""
 
 
 class Bench:
@@ -153,7 +156,8 @@ class Bench:
 
         Full tuning leaves a checkpoint of its own; an adapter belongs to the checkpoint
         that its training started from. None is the student as it came. Raises InputError
-        for a training that started from another student than the settings name.
+        for a training that started from another student than the settings name, or from other
+        weights than its folder holds now.
         """
         if stage is None:
             return self.student, None
@@ -171,11 +175,17 @@ class Bench:
 
     def _require_student(self, stage: str) -> None:
         manifest, student = read_manifest(self.run / stage), self.settings.models.student
-        before = made_with(manifest, "models.student", student)
+        before = made_with(manifest, STUDENT, student)
         if before != student:
             raise InputError(
                 f"{self.run}: '{stage}' was trained from {before}, and models.student is {student} "
                 f"now; run `adhere {stage} {self.run}` first, or set models.student back."
+            )
+        weights, now = manifest.inputs.get(STUDENT) if manifest else None, weights_mark(student)
+        if weights and now and weights != now:
+            raise InputError(
+                f"{self.run}: '{stage}' was trained from other weights than are in {student} now; "
+                f"run `adhere {stage} {self.run}` first, or put the weights back."
             )
 
     def before(self, stage: str) -> str | None:

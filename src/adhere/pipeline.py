@@ -8,13 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from adhere.bench import Bench
+from adhere.bench import STUDENT, Bench
 from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
 from adhere.errors import EngineError, InputError, UnreachableError
 from adhere.files import files_in
 from adhere.ingest import require_another_folder
 from adhere.ladder import check_systems
+from adhere.models import weights_mark
 from adhere.processes import from_first, is_first, process_count, unkept_folder
 from adhere.progress import NoProgress, Progress
 from adhere.review import decisions_key
@@ -278,9 +279,17 @@ def _key(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
         inputs[other] = content_key(manifest.outputs) if manifest else ""
     if stage.reviewed and (decisions := decisions_key(bench.run, stage.reviewed)):
         inputs["review"] = decisions
+    if {"models", STUDENT}.intersection(stage.settings):
+        inputs |= _student_weights(bench.settings.models.student)
     prompts = prompts_of(stage, bench.prompts)
     parts: list[Any] = [name, settings_of(stage, bench.settings), inputs, prompts]
     return content_key(*parts, version("adhere")), inputs
+
+
+def _student_weights(student: str) -> dict[str, str]:
+    """Of a student in a local folder, whose weights can be others under the same name."""
+    weights = weights_mark(student)
+    return {STUDENT: weights} if weights else {}
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

@@ -21,7 +21,7 @@ from adhere.engines.rows import RowLimits, RowSampler
 from adhere.errors import EngineError, MissingExtraError
 from adhere.progress import NoProgress, Progress
 from adhere.records import Completion, Message, Request, Score, ScoreRequest
-from adhere.store import content_key, file_sha256
+from adhere.store import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ class TransformersEngine:
         Raises InputError where the folder holds no adapter.
         """
         if not self._name:
-            marks = _model_mark(Path(self._address)) + _adapter_mark(self._adapter)
+            marks = _model_mark(self._address) + _adapter_mark(self._adapter)
             self._name = f"transformers:{self._address}{marks}"
         return self._name
 
@@ -378,9 +378,9 @@ def end_tokens(model: Any, tokenizer: Any) -> Tokens:
     return list(dict.fromkeys(known)) or [0]
 
 
-def _model_mark(folder: Path) -> str:
-    weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    return f"@{content_key([file_sha256(path) for path in weights])[:12]}" if weights else ""
+def _model_mark(address: str) -> str:
+    weights = models.weights_mark(address)
+    return f"@{weights[:12]}" if weights else ""
 
 
 def _adapter_mark(folder: Path | None) -> str:

@@ -20,6 +20,7 @@ import re
 import shutil
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, redirect_stderr
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from adhere.hub import CHECKPOINT_FILES, hub_snapshot, in_hub_cache
 from adhere.models.catalogue import CATALOGUE, CatalogueEntry
 from adhere.models.sources import fetch
 from adhere.progress import Progress
-from adhere.store import fresh_folder
+from adhere.store import content_key, file_sha256, fresh_folder
 
 _UNPACKED = "checkpoint-2"
 """Of a GGUF file; another name whenever what is written into it changes."""
@@ -130,6 +131,26 @@ def checkpoint_here(name: str) -> Path | None:
     home = cache_folder() / entry.name
     folder = home / _UNPACKED if entry.is_gguf else home
     return folder if _is_whole(entry, home) and folder.exists() else None
+
+
+def weights_mark(name: str) -> str:
+    """Hash of the weights in a local folder; empty for any other name, and where there are none.
+
+    Of their bytes and not of their times, since a folder that was copied holds the same model.
+    That takes about a second a gigabyte, once in a process for a file that stays as it is.
+    """
+    folder = Path(name).expanduser()
+    if name in CATALOGUE or not folder.is_dir():
+        return ""
+    weights = [(path, path.stat()) for path in sorted(folder.glob("*.safetensors"))]
+    marks = [_hash_once(path, stat.st_size, stat.st_mtime_ns) for path, stat in weights]
+    return content_key(marks) if marks else ""
+
+
+@cache
+def _hash_once(path: Path, size: int, changed: int) -> str:
+    """Of a file of this size in bytes, last changed then."""
+    return file_sha256(path)
 
 
 def _unknown(name: str, kinds: str) -> SettingsError:

@@ -42,6 +42,7 @@ from adhere.train.session import (
     prepare,
     run,
     start,
+    tracked,
 )
 from adhere.train.text import Budget, windows
 
@@ -167,7 +168,7 @@ def train_text(
     takes its number of steps whatever the settings' epochs, and the windows are made
     as long as its tokens allow. Resumes and raises as `train_sft` does.
     """
-    with training_libraries():
+    with training_libraries(), tracked(task):
         return _next_token(start(partial(_text_work, texts, task, budget)))
 
 
@@ -217,9 +218,11 @@ def train_sft(
         )
     rows += mixed_in
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
-    with training_libraries():
+    with training_libraries(), tracked(task):
         work = start(partial(prepare, task, rows, probes))
-        return _next_token(replace(work, alarms=(overfitting,)))
+        # Early stopping does what the alarm would ask for, and keeps the best checkpoint.
+        alarms = () if task.settings.early_stopping else (overfitting,)
+        return _next_token(replace(work, alarms=alarms))
 
 
 def _next_token(work: Work) -> TrainingResult:
@@ -259,12 +262,13 @@ def train_dpo(
         for x in held_out
         if x.contrast is not None
     ]
-    with training_libraries():
+    with training_libraries(), tracked(task):
         work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
         tokens = answer_length(work.tokenizer, work.rows)
-        fall = partial(displacement, beta=task.settings.strength, tokens=tokens)
-        return run(preference_trainer(work, task.settings), replace(work, alarms=(fall,)))
+        chosen = task.settings
+        fall = partial(displacement, beta=chosen.strength, tokens=tokens, method=chosen.method)
+        return run(preference_trainer(work, chosen), replace(work, alarms=(fall,)))
 
 
 def _pair_work(

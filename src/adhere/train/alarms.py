@@ -23,12 +23,15 @@ def overfitting(curve: Curve, points: int) -> str | None:
     )
 
 
-def displacement(curve: Curve, points: int, *, beta: float, tokens: float) -> str | None:
+def displacement(
+    curve: Curve, points: int, *, beta: float, tokens: float, method: str
+) -> str | None:
     """A sentence where chosen answers, of `tokens` tokens on average, have become less likely.
 
     `rewards/chosen` is beta times the answer's log-likelihood ratio to the reference. The
     last of them are averaged, a quarter of the `points` that the curve will have: a batch
-    says little, and before there are as many nothing is said.
+    says little, and before there are as many nothing is said. `method` is that of the
+    settings, by which the remedy goes.
     """
     rewards = [point["rewards/chosen"] for point in curve if "rewards/chosen" in point]
     last = rewards[-max(1, points // 4) :]
@@ -37,7 +40,8 @@ def displacement(curve: Curve, points: int, *, beta: float, tokens: float) -> st
     fall = -sum(last) / len(last) / beta / tokens
     if fall <= DISPLACEMENT:
         return None
+    remedy = "Raise nll_weight" if method == "dpo+nll" else "Take method = 'dpo+nll'"
     return (
         f"The chosen answers' log-likelihood fell by {fall:.2f} nats a token in DPO: the model "
-        "unlearns good answers with the bad. Raise nll_weight or lower the learning rate."
+        f"unlearns good answers with the bad. {remedy} or lower the learning rate."
     )

@@ -13,6 +13,8 @@ from typing import Any
 from adhere.errors import EngineError, MissingExtraError
 
 LIBRARIES = ("accelerate", "datasets", "peft", "torch", "transformers", "trl")
+_UNWRITTEN = ("inline_container.cc", "PytorchStreamWriter failed")
+"""By these a RuntimeError of `torch.save` is told that could not write (torch 2.13)."""
 _TILE = 4096
 """Tokens of the vocabulary whose logits are taken at a time; TRL takes 32768."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -56,6 +58,13 @@ def training_libraries() -> Generator[None]:
                 f"Weights could not be read or written: {error}. Is the disk full, or was an "
                 "adapter that the training goes on from cut short? Free some space, or train that "
                 "one again (--again); then the same command goes on."
+            ) from error
+        except RuntimeError as error:
+            if not any(sign in str(error) for sign in _UNWRITTEN):
+                raise
+            raise EngineError(
+                f"A checkpoint could not be written: {str(error).splitlines()[0]}. Is the disk "
+                "full? Free some space; then the same command goes on."
             ) from error
 
 

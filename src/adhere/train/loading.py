@@ -118,6 +118,16 @@ def _four_bits() -> Any:
     )
 
 
+def train_in_float32(model: Any) -> None:
+    """Let what is trained be float32 again, before the optimiser is made.
+
+    Over 4-bit weights TRL 1.16 makes it bfloat16, where small steps are lost.
+    """
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+
+
 def _require_shape(adapter: Path, settings: TrainSettings) -> None:
     from peft import LoraConfig
 

@@ -4,7 +4,9 @@ TRL 1.16 also has ORPO, and SimPO inside CPO, but only in `trl.experimental`, wh
 anything may change or go with any release; they are left out until they leave it.
 """
 
+from collections import Counter
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from adhere.errors import InputError
@@ -107,10 +109,22 @@ def _kto(
 
 
 def unpaired(pairs: list[Row], seed: int) -> list[Row]:
-    """Each pair's two answers as rows with a `label`, in an order drawn by `seed`."""
+    """Each pair's two answers as rows with a `label`, in an order drawn by `seed`.
+
+    A row that `balance` takes k times stands at even spaces, one in each k-th of the order.
+    For its estimate of the KL divergence TRL reads each prompt with the answer of the row
+    before it in the batch, which must be another answer than the prompt's own. Only in a
+    batch of about a k-th of all rows can its first and last row still be the same.
+    """
     rows = [
         {"prompt": pair["prompt"], "completion": pair[name], "label": name == "chosen"}
         for pair in pairs
         for name in ("chosen", "rejected")
     ]
-    return sorted(rows, key=lambda row: content_key(seed, row))
+    keys = [content_key(seed, row) for row in rows]
+    times, taken = Counter(keys), Counter[str]()
+    places: list[float] = []
+    for key in keys:
+        places.append((taken[key] + int(key, 16) / 16 ** len(key)) / times[key])
+        taken[key] += 1
+    return [row for _, row in sorted(zip(places, rows, strict=True), key=itemgetter(0))]

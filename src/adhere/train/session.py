@@ -4,14 +4,16 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from adhere.errors import EngineError, InputError
+from adhere.models import weights_mark
 from adhere.processes import (
     from_first,
     in_all,
@@ -94,12 +96,13 @@ class Task(Generic[S]):
     """The tracker that TRL reports to."""
 
     def key(self, rows: list[Row], held_out: list[Row]) -> str:
-        """A checkpoint of the same key is of the same work."""
+        """A checkpoint of the same key is of the same work, done by the same programs."""
         adapter = folder_hashes(self.adapter) if self.adapter else None
         tuned = read_manifest(self.model.parent)  # where a stage of full tuning left the model
-        model = (str(self.model), tuned.outputs) if tuned else str(self.model)
+        model = (str(self.model), tuned.outputs if tuned else weights_mark(str(self.model)))
         chosen = self.settings.model_dump()
-        return content_key(self.stage, rows, held_out, chosen, self.steps, model, adapter)
+        programs = [version(name) for name in ("adhere", "trl")]
+        return content_key(self.stage, rows, held_out, chosen, self.steps, model, adapter, programs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +259,7 @@ def arguments(work: Work, policy: Any) -> dict[str, Any]:
         "save_steps": 0.1,
         "save_total_limit": 2,
         "load_best_model_at_end": stopping,
+        "restore_callback_states_from_checkpoint": stopping,  # else its patience begins anew
         "metric_for_best_model": "eval_loss" if best else None,
         "greater_is_better": False if best else None,
         "report_to": task.report_to,
@@ -304,6 +308,7 @@ def run(trainer: Any, work: Work) -> TrainingResult:
     """Train, and leave what was trained, its rows and its curve in the work's folder."""
     show_rows(work, trainer.train_dataset)
     shutil.rmtree(work.task.folder / LAST_GOOD, ignore_errors=True)
+    loading.train_in_float32(trainer.model)
     alarms = _train(trainer, work)
     _save(trainer, work)
     curve = _write_curve(trainer, work.task.folder)
@@ -321,6 +326,23 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         plan=work.plan,
         alarms=alarms,
     )
+
+
+@contextmanager
+def tracked(task: Task[TrainSettings]) -> Generator[None]:
+    """In this block a trainer's logs for TensorBoard go beside the stage's folder.
+
+    Not into it, since what is in it is hashed. The variable is read where a trainer is built.
+    """
+    name = "TENSORBOARD_LOGGING_DIR"
+    before = os.environ.get(name)
+    os.environ[name] = str(task.folder.parent / "tracking" / task.stage)
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _write_curve(trainer: Any, folder: Path) -> Curve:
@@ -347,8 +369,6 @@ def _train(trainer: Any, work: Work) -> list[str]:
     trainer.remove_callback(PrinterCallback)
     if settings.early_stopping:
         trainer.add_callback(EarlyStoppingCallback(PATIENCE))
-    if task.report_to == "tensorboard":  # beside the stage's folder: what is in it is hashed
-        os.environ["TENSORBOARD_LOGGING_DIR"] = str(task.folder.parent / "tracking" / task.stage)
     watch = watcher(task.stage, task.progress, work.alarms, stop=settings.stop_on_alarm)
     trainer.add_callback(watch)
     uncast = trainer.args.bf16 and trainer.args.use_cpu

@@ -37,7 +37,8 @@ class StoppedError(Exception):
 def watcher(stage: str, progress: Progress, alarms: Sequence[Alarm], *, stop: bool) -> Any:
     """A callback that shows the steps, makes resuming exact, and stops when the loss breaks.
 
-    An alarm speaks once, when it is raised, and where `stop` ends the training.
+    An alarm speaks once, when it is raised, and where `stop` ends the training. One that spoke
+    before the checkpoint that a training goes on from is known again from that one's log.
     """
     from transformers.trainer_callback import TrainerCallback
 
@@ -47,7 +48,7 @@ def watcher(stage: str, progress: Progress, alarms: Sequence[Alarm], *, stop: bo
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             self.ticks = _ticks(progress, stage, state.max_steps - state.global_step)
-            self.spoken = {}
+            self.spoken = _spoken_before(alarms, state)
             next(self.ticks, None)
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -58,10 +59,10 @@ def watcher(stage: str, progress: Progress, alarms: Sequence[Alarm], *, stop: bo
 
         def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
             _check_finite(stage, given["logs"], state.global_step)
-            for alarm, said in _heard(alarms, state).items():
+            for alarm, said in _heard(alarms, state.log_history, _points(state)).items():
                 if alarm in self.spoken:
                     continue
-                self.spoken[alarm] = f"At step {state.global_step}: {said}"
+                self.spoken[alarm] = _at(state.global_step, said)
                 if stop:
                     raised = f"{stage}: stopped by an alarm. {self.spoken[alarm]}"
                     raise StoppedError(raised, best=state.best_model_checkpoint)
@@ -69,7 +70,8 @@ def watcher(stage: str, progress: Progress, alarms: Sequence[Alarm], *, stop: bo
 
         def raised(self, state: Any) -> list[str]:
             """Every alarm that spoke, in the words of the end where it still stands then."""
-            return list((self.spoken | _heard(alarms, state)).values())
+            heard = _heard(alarms, state.log_history, _points(state))
+            return list((self.spoken | heard).values())
 
         def close(self) -> None:
             self.ticks.close()
@@ -103,9 +105,27 @@ def _check_finite(stage: str, logs: dict[str, float], step: int) -> None:
             )
 
 
-def _heard(alarms: Sequence[Alarm], state: Any) -> dict[Alarm, str]:
-    curve, points = curve_of(state.log_history), state.max_steps // state.logging_steps
+def _spoken_before(alarms: Sequence[Alarm], state: Any) -> dict[Alarm, str]:
+    """What each alarm said while the log grew to what it is."""
+    spoken: dict[Alarm, str] = {}
+    for end, entry in enumerate(state.log_history, start=1):
+        heard = _heard(alarms, state.log_history[:end], _points(state))
+        spoken = {alarm: _at(entry["step"], said) for alarm, said in heard.items()} | spoken
+    return spoken
+
+
+def _heard(alarms: Sequence[Alarm], history: list[dict[str, Any]], points: int) -> dict[Alarm, str]:
+    curve = curve_of(history)
     return {alarm: said for alarm in alarms if (said := alarm(curve, points))}
+
+
+def _points(state: Any) -> int:
+    """How many the curve will have in the end."""
+    return state.max_steps // state.logging_steps
+
+
+def _at(step: int, said: str) -> str:
+    return f"At step {step}: {said}"
 
 
 def _ticks(progress: Progress, what: str, total: int) -> Generator[int]:
