@@ -473,6 +473,21 @@ def test_a_text_that_openvino_splits_otherwise_is_no_silent_thing(
         assert "Their way to split text, 'smollm', is not known to OpenVINO GenAI" in said.out
 
 
+def test_a_chat_template_that_openvino_cannot_use_costs_no_export(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unusable(*_: Any, **__: Any) -> str:
+        raise RuntimeError("Check failed:\nunknown filter 'tojson'.")
+
+    monkeypatch.setattr("openvino_genai.Tokenizer.apply_chat_template", unusable)
+    said = adhere("export", str(run), "-q")
+    assert said.code == 0, said.err
+    assert {path.name for path in (run / "export").iterdir()} == FILES
+    card = (run / "export" / "README.md").read_text(encoding="utf-8")
+    for text in (said.out, card):
+        assert "since OpenVINO GenAI cannot write a chat: unknown filter 'tojson'. Use them" in text
+
+
 def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:
     summary = json.loads((finished / "evaluate" / "summary.json").read_text())
     documents = read_records(finished / "ingest" / "documents.jsonl", Document)

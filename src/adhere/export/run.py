@@ -156,7 +156,13 @@ def _ggufs(
 
 def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
     """Whether OpenVINO GenAI makes the same tokens of a text; EngineError where it should."""
-    found = openvino_tokens(gguf, [one.question for one in check.asked])
+    try:
+        found = openvino_tokens(gguf, [one.question for one in check.asked])
+    except EngineError as error:
+        return [
+            "GGUF files are checked token by token, but not how they split text, since "
+            f"{error}. Use them with llama.cpp or Ollama and not as openvino:FILE."
+        ]
     differ = [
         one.question for one, tokens in zip(check.asked, found, strict=True) if one.tokens != tokens
     ]
