@@ -181,7 +181,15 @@ def read_summary(run: Path) -> dict[str, Any]:
 
 
 def refuse_strangers(out: Path, is_ours: Callable[[Path], bool]) -> None:
-    """Raise InputError where `out` is neither free, nor empty, nor an older export of ours."""
+    """Raise InputError where `out` is neither free, nor empty, nor an older export of ours.
+
+    So it does where the user stands in it: the folder would be replaced under the shell's feet.
+    """
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise InputError(
+            f"{out}: you are in this folder, and it would be replaced; give --out a folder of its "
+            "own, or go to another place first."
+        )
     if not out.exists() or (out.is_dir() and (not any(out.iterdir()) or is_ours(out))):
         return
     raise InputError(f"{out}: holds something else; give --out a folder of its own.")
@@ -194,6 +202,8 @@ def fresh_folder(target: Path, *, keep_partial: bool = False) -> Generator[Path]
     Work happens in `NAME.partial`. An older `target` stays until the new one is
     whole. With `keep_partial`, what an interrupted block left is kept to resume from.
     """
+    if target.name in ("", ".."):  # `.` and `..`, which have no name to put `.partial` behind
+        target = target.resolve()
     partial = target.with_name(target.name + ".partial")
     if partial.exists() and not keep_partial:
         shutil.rmtree(partial)
