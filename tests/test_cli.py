@@ -2,9 +2,11 @@
 
 import errno
 import re
+import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -100,6 +102,9 @@ def flags_for(sections: Iterable[str]) -> set[str]:
         (["run", "code.md", "--out"], "--out requires an argument"),
         (["run", "mine.toml"], "mine.toml: unknown setting 'generate.exampels'; did you mean"),
         (["run", "broken.toml"], "broken.toml: not a TOML file"),
+        (["run", "code.md", "--out=old/run.toml"], "old/run.toml is a file; give --out a folder."),
+        (["run", "code.md", "--out=code.md", "--dry-run"], "code.md is a file; give --out a fold"),
+        (["run", "code.md", "--out=code.md/run"], "code.md/run: the folder cannot be made: "),
         (["run", "old", "--out=new"], "old: a run's folder, which is gone on with where it is"),
         (["run", "old", "--out=new", "--dry-run"], "by `adhere run old/run.toml --out new`."),
         (["run", "old/run.toml", "code.md"], "write code.md there, or leave it out"),
@@ -195,9 +200,34 @@ def test_a_full_disk_and_an_interruption_are_said_in_a_sentence(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
+    monkeypatch.setattr(pipeline, "_run_stage", fail)
+    said = adhere("report", str(run), "--again")
+    assert (said.code, said.err.splitlines()[-1]) == (code, message)
+
+
+def test_what_fails_before_a_stage_says_nothing_of_stages(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EACCES, "Permission denied", "/tmp/x")
+
     monkeypatch.setattr(pipeline, "run_stages", fail)
     said = adhere("report", str(run))
-    assert (said.code, said.err.strip()) == (code, message)
+    assert (said.code, said.err) == (2, "adhere: /tmp/x: Permission denied.\n")
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_a_reader_that_has_had_enough_ends_the_command_without_a_word(
+    tmp_path: Path, most: int
+) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    command = (sys.executable, "-m", "adhere", "run", "code.md", "--dry-run")
+    with Popen(command, stdout=PIPE, stderr=PIPE, cwd=tmp_path) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(most)
+        process.stdout.close()
+        assert process.stderr.read() == b""
 
 
 def test_a_flag_is_kept_in_the_run_file_and_puts_later_stages_out_of_date(run: Path) -> None:

@@ -233,6 +233,17 @@ def test_an_export_that_somebody_added_to_is_not_replaced(
     assert mine.read_text() == "mine"
 
 
+def test_the_folder_that_the_user_is_in_is_not_replaced(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_data(finished, tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out" / "sft")
+    for out in (".", ".."):
+        said = adhere("export-data", str(finished), "--out", out)
+        assert (said.code, said.err.count("\n")) == (2, 1)
+        assert f"{out}: you are in this folder, and it would be replaced" in said.err
+
+
 def test_an_export_in_another_format_is_replaced(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     export_data(finished, out)

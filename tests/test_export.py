@@ -165,7 +165,7 @@ def test_everything_comes_out(exported: tuple[Path, str]) -> None:
     assert f"Model: {out}" in said
     for name in ("model.safetensors", "model-f16.gguf", "model-q8_0.gguf"):
         assert f"{name}: " in said
-    checks = json.loads((out / "parity.json").read_text())
+    checks = json.loads((out / "parity.json").read_text())["checks"]
     assert [one["prompts"] for one in checks] == [3, 3, 3]
     assert not list(out.parent.glob("*.partial"))
 
@@ -327,7 +327,7 @@ def test_what_full_tuning_left_is_exported_as_it_is(run: Path, student: Path) ->
     expected, found = (load_file(folder / "model.safetensors") for folder in (tuned, out))
     assert set(found) == set(expected)
     assert all(values.equal(expected[name]) for name, values in found.items())
-    checks = json.loads((out / "parity.json").read_text())
+    checks = json.loads((out / "parity.json").read_text())["checks"]
     assert len(checks) == 3
     assert checks[0]["same"] == 3
     header = (out / "README.md").read_text(encoding="utf-8").split("---\n")[1]
@@ -357,13 +357,45 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_not(run: Path, no_gg
     said = adhere("export", str(run), "-q")
     assert (said.code, (out / "mine.txt").read_text()) == (2, "keep")
     assert "holds something else" in said.err
-    (out / "parity.json").write_text("[]")
-    (out / ".git").mkdir()
-    assert "holds something else" in adhere("export", str(run), "-q").err
-    (out / ".git").rmdir()
+    (out / "mine.txt").unlink()
     assert adhere("export", str(run), "-q").code == 0
-    assert not (out / "mine.txt").exists()
+    (out / "model.safetensors").unlink()
+    assert adhere("export", str(run), "-q").code == 0
     assert (out / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["LICENSE", ".git/config", "README.md", "model.safetensors"])
+def test_an_export_that_the_user_touched_is_not_replaced(
+    exported: tuple[Path, str], complete: Path, tmp_path: Path, name: str
+) -> None:
+    out = shutil.copytree(exported[0], tmp_path / "out")
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("mine")
+    said = adhere("export", str(complete), "--out", str(out), "-q")
+    assert said.code == 2
+    assert f"{out / name.split('/')[0]}: " in said.err
+    assert "Move it away, or give another --out." in said.err
+    assert (out / name).read_text() == "mine"
+
+
+def test_an_export_without_checksums_counts_as_touched(run: Path) -> None:
+    (run / "export").mkdir()
+    mark = run / "export" / "parity.json"
+    for text in ("[]", "{}", '{"files": 1}', "no JSON"):
+        mark.write_text(text)
+        said = adhere("export", str(run), "-q")
+        assert (said.code, mark.read_text()) == (2, text)
+        assert "an export without checksums in parity.json" in said.err
+
+
+def test_the_folder_that_the_user_is_in_is_not_replaced(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    for out in (".", str(tmp_path / "mine"), "..", "../mine/../mine"):
+        said = adhere("export", str(run), "--out", out, "-q")
+        assert (said.code, "you are in this folder" in said.err) == (2, True), said.err
 
 
 def test_wrong_inputs_are_refused_in_a_sentence(run: Path) -> None:
@@ -471,6 +503,21 @@ def test_a_text_that_openvino_splits_otherwise_is_no_silent_thing(
         assert not (run / "export").exists()
     else:
         assert "Their way to split text, 'smollm', is not known to OpenVINO GenAI" in said.out
+
+
+def test_a_chat_template_that_openvino_cannot_use_costs_no_export(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unusable(*_: Any, **__: Any) -> str:
+        raise RuntimeError("Check failed:\nunknown filter 'tojson'.")
+
+    monkeypatch.setattr("openvino_genai.Tokenizer.apply_chat_template", unusable)
+    said = adhere("export", str(run), "-q")
+    assert said.code == 0, said.err
+    assert {path.name for path in (run / "export").iterdir()} == FILES
+    card = (run / "export" / "README.md").read_text(encoding="utf-8")
+    for text in (said.out, card):
+        assert "since OpenVINO GenAI cannot write a chat: unknown filter 'tojson'. Use them" in text
 
 
 def test_the_summary_of_a_whole_run_makes_a_card(finished: Path) -> None:

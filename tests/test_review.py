@@ -284,15 +284,25 @@ def test_an_edit_must_not_bring_training_and_probes_together(
         import_review(finished, tmp_path / "r.csv")
 
 
-def test_twice_the_same_row_and_a_missing_column_are_refused(
-    finished: Path, tmp_path: Path
-) -> None:
+def test_twice_the_same_row_is_refused(finished: Path, tmp_path: Path) -> None:
     edit(finished, lambda rows: rows.append(dict(rows[0])), tmp_path / "r.csv")
     with pytest.raises(InputError, match="stands here twice"):
         import_review(finished, tmp_path / "r.csv")
-    edit(finished, lambda rows: [row.pop("comment") for row in rows], tmp_path / "r.csv")
-    with pytest.raises(InputError, match=r"'comment' is missing[^$]*And \d+ more"):
-        import_review(finished, tmp_path / "r.csv")
+
+
+def test_other_columns_are_one_sentence_however_many_rows(finished: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    edit(finished, lambda rows: [row.pop("comment") for row in rows], path)
+    with pytest.raises(InputError, match=r"examples: the column 'comment' is missing") as error:
+        import_review(finished, path)
+    assert "\n" not in str(error.value)
+    path.write_text("name,age\n" + "Ann,40\n" * 30)
+    with pytest.raises(InputError, match=r"r\.csv: none of the sheets examples, pairs, ") as error:
+        import_review(finished, path)
+    assert "\n" not in str(error.value)
+    assert "with the columns id, kind, clause" in str(error.value)
+    assert "Is it a file of `adhere export-review`?" in str(error.value)
+    assert not (finished / "review").exists()
 
 
 def test_a_decision_that_cannot_be_is_refused_with_its_line(run: Path) -> None:

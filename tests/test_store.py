@@ -175,6 +175,18 @@ def test_the_new_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["sft"]
 
 
+def test_a_folder_without_a_name_of_its_own_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine" / "sub").mkdir(parents=True)
+    for here, target in (("mine/sub", ".."), ("mine", ".")):
+        monkeypatch.chdir(tmp_path / here)
+        with fresh_folder(Path(target)) as folder:
+            (folder / "sub").mkdir()
+        monkeypatch.chdir(tmp_path)
+        assert [path.name for path in tmp_path.rglob("*")] == ["mine", "sub"]
+
+
 def test_what_a_killed_process_left_is_swept_away_or_kept_to_resume(tmp_path: Path) -> None:
     partial = tmp_path / "sft.partial"
     for keep in (False, True):

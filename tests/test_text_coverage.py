@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from conftest import adhere
 from fakes import clause, passage
 from hypothesis import given
@@ -39,10 +40,26 @@ def test_a_share_and_the_silent_passages_with_their_reasons() -> None:
     assert silent.passage.id == "p2"
     assert dict(silent.reasons) == {"no value content": 1, "passage without value content": 1}
     assert coverage_lines([row]) == [
-        "a.md: 24% of the text is under a clause; 1 of 2 passages hold none",
+        "a.md: 24% of the text is under a clause; 1 of 2 passages holds none",
         "  passage p2 (characters 21 to 37, page 3): "
         "no value content, passage without value content",
     ]
+
+
+@pytest.mark.parametrize(
+    ("passages", "clauses", "told"),
+    [
+        (PASSAGES, spans((0, 8)), "1 of 2 passages holds none"),
+        (PASSAGES, [], "2 of 2 passages hold none"),
+        (PASSAGES[:1], [], "1 of 1 passage holds none"),
+        (PASSAGES[:1], spans((0, 8)), "0 of 1 passage holds none"),
+    ],
+)
+def test_one_passage_is_told_as_one(
+    passages: list[Passage], clauses: list[Clause], told: str
+) -> None:
+    [row] = text_coverage([DOCUMENT], passages, clauses, [])
+    assert told in coverage_lines([row])[0]
 
 
 def test_a_passage_whose_clause_gave_way_says_so() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -261,6 +262,24 @@ def test_an_unknown_id_names_the_nearest(records: RunRecords, wanted: str) -> No
     with pytest.raises(InputError, match="is no id of this run; the nearest are ") as error:
         find(records, wanted)
     assert sum(key in str(error.value) for key in records.kinds()) >= 3
+
+
+def test_an_answer_that_is_not_there_yet_is_told_from_an_unknown_id(records: RunRecords) -> None:
+    probe = next(
+        row.id for rows in records.probes.values() for row in rows if row.id in records.kept
+    )
+    unasked = replace(records, answers={})
+    with pytest.raises(InputError, match="probe is not evaluated yet; `adhere evaluate RUN`"):
+        find(unasked, f"sft+dpo:{probe}")
+    with pytest.raises(InputError, match=r"'gpt' is not evaluated; those that are: base, .*sft"):
+        find(records, f"gpt:{probe}")
+    failed = {key: said for key, said in records.answers.items() if key != probe}
+    with pytest.raises(InputError, match=f"'base' has no answer to this probe; trace {probe}"):
+        find(replace(records, answers=failed), f"base:{probe}")
+    with pytest.raises(InputError, match="the probe was dropped, so no system is asked it"):
+        find(replace(unasked, kept=frozenset()), f"base:{probe}")
+    with pytest.raises(InputError, match="is no id of this run"):
+        find(unasked, "sft+dpo:nothing-like-it")
 
 
 def test_a_run_that_has_only_read_its_documents_can_be_traced(

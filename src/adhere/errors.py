@@ -33,3 +33,9 @@ class NoLikelihoodError(EngineError):
 
 class MissingExtraError(AdhereError):
     """An optional package is not installed; the message holds the `pip install` line."""
+
+
+def in_words(error: OSError) -> str:
+    """`code.md: Permission denied.`"""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}."

@@ -18,7 +18,7 @@ from adhere.evaluate.tables import Row
 from adhere.evaluated import require_evaluated
 from adhere.records import Probe, Verdict, record_id
 from adhere.settings import RunSettings
-from adhere.store import MANIFEST, Manifest, made_with, read_manifest
+from adhere.store import MANIFEST, Manifest, made_with, read_manifest, refuse_file
 from adhere.trace import ClauseTrail, RowTrail, RunRecords, clause_trail, read_run
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def export_logs(run: Path, settings: RunSettings, out: Path) -> list[Path]:
         raise MissingExtraError(
             "Logs for Inspect need inspect_ai: pip install 'adhere[inspect]'."
         ) from error
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; give --out a folder.")
+    refuse_file(out)
     evaluated = _read(run, settings)
     out.mkdir(parents=True, exist_ok=True)
     logs: list[Path] = []

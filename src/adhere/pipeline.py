@@ -11,7 +11,7 @@ from typing import Any, Literal
 from adhere.bench import STUDENT, Bench
 from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
-from adhere.errors import EngineError, InputError, UnreachableError
+from adhere.errors import EngineError, InputError, UnreachableError, in_words
 from adhere.files import files_in
 from adhere.ingest import require_another_folder
 from adhere.ladder import check_systems
@@ -119,7 +119,10 @@ def _bring_up_to_date(bench: Bench, wanted: Sequence[str], *, again: bool) -> No
             )
             checked = True
         progress.stage(name, STAGES[name].does)
-        manifest = _run_stage(bench, name, *todo)
+        try:
+            manifest = _run_stage(bench, name, *todo)
+        except OSError as error:
+            raise InputError(f"{in_words(error)} Finished stages are kept.") from error
         progress.done(name, describe(manifest), manifest.seconds)
 
 

@@ -263,7 +263,8 @@ class EvaluateSettings(Settings):
     resamples: Annotated[int, Field(ge=100)] = 2000
     """Draws behind the interval of a corrected win rate."""
     seed: int = 0
-    """Of what is drawn: exam pairs, seats, the bootstrap."""
+    """Of what is drawn: exam pairs, which answer is shown first, the draws behind corrected win
+    rates."""
 
 
 class GateSettings(Settings):

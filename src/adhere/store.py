@@ -180,9 +180,24 @@ def read_summary(run: Path) -> dict[str, Any]:
     return read_object(run / "evaluate" / "summary.json")
 
 
+def refuse_file(folder: Path) -> None:
+    """Raise InputError where a folder is wanted and there is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give --out a folder.")
+
+
 def refuse_strangers(out: Path, is_ours: Callable[[Path], bool]) -> None:
-    """Raise InputError where `out` is neither free, nor empty, nor an older export of ours."""
-    if not out.exists() or (out.is_dir() and (not any(out.iterdir()) or is_ours(out))):
+    """Raise InputError where `out` is no free name, no empty folder and no older export of ours.
+
+    So it does where the user stands in it: the folder would be replaced under the shell's feet.
+    """
+    refuse_file(out)
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise InputError(
+            f"{out}: you are in this folder, and it would be replaced; give --out a folder of its "
+            "own, or go to another place first."
+        )
+    if not out.exists() or not any(out.iterdir()) or is_ours(out):
         return
     raise InputError(f"{out}: holds something else; give --out a folder of its own.")
 
@@ -194,6 +209,8 @@ def fresh_folder(target: Path, *, keep_partial: bool = False) -> Generator[Path]
     Work happens in `NAME.partial`. An older `target` stays until the new one is
     whole. With `keep_partial`, what an interrupted block left is kept to resume from.
     """
+    if target.name in ("", ".."):  # `.` and `..`, which have no name to put `.partial` behind
+        target = target.resolve()
     partial = target.with_name(target.name + ".partial")
     if partial.exists() and not keep_partial:
         shutil.rmtree(partial)
@@ -217,7 +234,8 @@ def alone_in(run: Path) -> Generator[None]:
     """For the block, nobody else brings stages of this run up to date.
 
     Of several processes of one training, the first holds the lock for all. It ends with the
-    process that holds it, however that ends. Raises InputError where another has it.
+    process that holds it, however that ends. Raises InputError where another has it, and where
+    the folder is a file or cannot be made.
     """
     lock = FileLock(run / LOCK)
     from_first(partial(_take, lock, run))
@@ -236,7 +254,13 @@ def _leave(run: Path) -> None:
 
 
 def _take(lock: FileLock, run: Path) -> None:
-    run.mkdir(parents=True, exist_ok=True)
+    refuse_file(run)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{run}: the folder cannot be made: {error.strerror}; give --out another."
+        ) from error
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

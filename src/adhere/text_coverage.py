@@ -106,14 +106,20 @@ def coverage_lines(rows: Sequence[TextCoverage]) -> list[str]:
         implied = f", {row.implied / max(row.characters, 1):.0%} of it by what a passage shows"
         lines.append(
             f"{row.document.name}: {row.share:.0%} of the text is under a clause"
-            f"{implied if row.implied else ''}; {len(row.silent)} of {row.passages} passages "
-            "hold none"
+            f"{implied if row.implied else ''}; {_how_many_silent(row)}"
         )
         lines += [
             f"  passage {silent.passage.id} ({place_of(silent.passage)}): {why(silent)}"
             for silent in row.silent
         ]
     return lines
+
+
+def _how_many_silent(row: TextCoverage) -> str:
+    silent = len(row.silent)
+    passages = "passage" if row.passages == 1 else "passages"
+    hold = "holds" if 1 in (silent, row.passages) else "hold"
+    return f"{silent} of {row.passages} {passages} {hold} none"
 
 
 def place_of(passage: Passage) -> str:

@@ -13,12 +13,14 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from cyclopts import App, CycloptsError, Group, Parameter
 from pydantic import ValidationError, create_model
 
-from adhere.errors import AdhereError, InputError
+from adhere.errors import AdhereError, InputError, in_words
 from adhere.files import RUN_FILE
 from adhere.processes import from_first, is_first, place
 from adhere.settings import Choices, RunSettings, Settings, explain
 
 _INTERRUPTED = 130
+_UNREAD = 141
+"""As a shell has it of a program that ended since nobody read on (128 + SIGPIPE)."""
 
 app = App(
     name="adhere",
@@ -56,13 +58,27 @@ def main() -> None:
     """The entry point of the `adhere` command."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with _output_may_close():
+        try:
+            app(sys.argv[1:], print_error=False, exit_on_error=False, result_action="return_none")
+        except CycloptsError as error:
+            cause = error.__cause__
+            said = explain(cause, "flags") if isinstance(cause, ValidationError) else str(error)
+            command = " ".join(("adhere", *(error.command_chain or ())))
+            fail(f"{said} `{command} --help` lists what there is.", 2)
+
+
+@contextmanager
+def _output_may_close() -> Generator[None]:
+    """A reader that has had enough, as `head`, ends the command without a word."""
     try:
-        app(sys.argv[1:], print_error=False, exit_on_error=False, result_action="return_none")
-    except CycloptsError as error:
-        cause = error.__cause__
-        said = explain(cause, "flags") if isinstance(cause, ValidationError) else str(error)
-        command = " ".join(("adhere", *(error.command_chain or ())))
-        fail(f"{said} `{command} --help` lists what there is.", 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        sys.exit(_UNREAD)
 
 
 @contextmanager
@@ -72,9 +88,10 @@ def errors_in_words() -> Generator[None]:
         yield
     except AdhereError as error:
         fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        raise  # main ends without a word
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}. Finished stages are kept.", 2)
+        fail(in_words(error), 2)
     except KeyboardInterrupt:
         if not is_first():
             sys.exit(_INTERRUPTED)

@@ -47,6 +47,10 @@ def run(
         Say nothing but errors and the result.
     """
     with errors_in_words():
+        from adhere.store import refuse_file
+
+        if out:
+            refuse_file(out)
         folder, found = _open_run(sources, out, settings)
         if dry_run:
             _forecast(folder, found)

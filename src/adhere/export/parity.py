@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from adhere.errors import EngineError
-from adhere.records import Message
 
 Tokens = list[int]
 
@@ -238,12 +237,19 @@ def openvino_answers(
 
 
 def openvino_tokens(gguf: Path, questions: Sequence[str]) -> list[Tokens]:
-    """Each question as a chat, in the tokens that GenAI makes of it by the GGUF file alone."""
+    """Each question as a chat, in the tokens that GenAI makes of it by the GGUF file alone.
+
+    Raises EngineError where it cannot use the file's tokenizer or chat template.
+    """
     import openvino_genai
 
-    from adhere.engines.openvino_model import LocalModel
+    from adhere.engines.openvino_model import first_line
 
-    tokenizer = openvino_genai.Tokenizer(gguf)
-    model = LocalModel(folder=gguf.parent, tokenizer=tokenizer, context=0, ends=frozenset())
-    chats = [(Message(role="user", content=question),) for question in questions]
-    return [model.encode(model.render(chat), special=False) for chat in chats]
+    try:
+        tokenizer = openvino_genai.Tokenizer(gguf)
+        chats = [[{"role": "user", "content": question}] for question in questions]
+        texts = [tokenizer.apply_chat_template(chat, add_generation_prompt=True) for chat in chats]
+        found = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO GenAI cannot write a chat: {first_line(error)}") from error
+    return [one.input_ids.data[0].tolist() for one in found]

@@ -1,11 +1,12 @@
 """`adhere export`: everything that comes out, under its name only when all of it is right."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from adhere.bench import ADAPTERS, Bench
 from adhere.engines.transformers import end_tokens
@@ -22,10 +23,14 @@ from adhere.records import Probe
 from adhere.run_files import DOCUMENTS, PROBES
 from adhere.settings import RunSettings
 from adhere.store import (
+    file_sha256,
+    folder_hashes,
     fresh_folder,
     made_with,
     read_manifest,
+    read_object,
     refuse_strangers,
+    write_json,
 )
 
 PROMPTS = 12
@@ -37,6 +42,8 @@ DEFAULT = "export"
 """In the run's folder."""
 MARK = "parity.json"
 """By this file a folder is known for an export."""
+_FILES = "files"
+"""In it, the checksums of the others."""
 SPLIT_BY_OPENVINO = ("qwen2", "smollm")
 """The ways to split text that GenAI 2026.4 knows (`gguf_tokenizer.cpp`); it uses one of its own
 for all others."""
@@ -64,9 +71,9 @@ def export_run(
 
     `licence`: of the documents, read by `read_licences`. An earlier export at `out` is replaced
     when the new one is whole. Raises InputError for a run that is not finished or not evaluated
-    as it is now, a licence of no document or an `out` that holds something else, SettingsError
-    for an unknown system, EngineError where an exported file does not answer as the trained
-    model does, MissingExtraError without the packages.
+    as it is now, a licence of no document or an `out` that holds something else or an export that
+    was touched since, SettingsError for an unknown system, EngineError where an exported file
+    does not answer as the trained model does, MissingExtraError without the packages.
     """
     bench = Bench(run, settings, progress)
     summary = _require(bench, out, system)
@@ -156,7 +163,13 @@ def _ggufs(
 
 def _text_remarks(gguf: Path, pre: str, check: Check) -> list[str]:
     """Whether OpenVINO GenAI makes the same tokens of a text; EngineError where it should."""
-    found = openvino_tokens(gguf, [one.question for one in check.asked])
+    try:
+        found = openvino_tokens(gguf, [one.question for one in check.asked])
+    except EngineError as error:
+        return [
+            "GGUF files are checked token by token, but not how they split text, since "
+            f"{error}. Use them with llama.cpp or Ollama and not as openvino:FILE."
+        ]
     differ = [
         one.question for one, tokens in zip(check.asked, found, strict=True) if one.tokens != tokens
     ]
@@ -205,17 +218,41 @@ def _alarms(bench: Bench, stage: str | None) -> list[tuple[str, str]]:
 
 
 def _describe(folder: Path, card: Card) -> None:
-    """Write the model card, and the check for machines."""
+    """Write the model card, then the check and the checksum of every file, for machines."""
     (folder / "README.md").write_text(card.write(), encoding="utf-8")
     checks = [asdict(parity) for parity in card.parities]
-    text = json.dumps(checks, ensure_ascii=False, indent=2)
-    (folder / MARK).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / MARK, {"checks": checks, _FILES: folder_hashes(folder)})
 
 
-def _is_export(folder: Path) -> bool:
-    """An export has no folders in it and hides nothing; a clone of it to publish has `.git`."""
-    own = all(path.is_file() and not path.name.startswith(".") for path in folder.iterdir())
-    return own and (folder / MARK).exists()
+def _require_untouched(out: Path) -> None:
+    """Raise InputError where replacing an older export would lose what the user has put there.
+
+    One from before checksums were written is known by its file alone; all of it counts as touched.
+    """
+    refuse_strangers(out, lambda folder: (folder / MARK).is_file())
+    if not (out / MARK).exists():
+        return
+    remedy = "Move it away, or give another --out."
+    written = _written(out / MARK)
+    if written is None:
+        raise InputError(
+            f"{out}: an export without checksums in {MARK}, so what was changed in it since "
+            f"cannot be told. {remedy}"
+        )
+    for path in sorted(out.iterdir()):
+        name = path.name
+        if name not in (*written, MARK):
+            raise InputError(f"{path}: not of the export that a new one would replace. {remedy}")
+        if name != MARK and not (path.is_file() and file_sha256(path) == written[name]):
+            raise InputError(f"{path}: changed since it was exported. {remedy}")
+
+
+def _written(mark: Path) -> dict[str, str] | None:
+    """Name -> SHA-256 of each file that the export wrote; None where that is not recorded."""
+    try:
+        return TypeAdapter(dict[str, str]).validate_python(read_object(mark).get(_FILES))
+    except (InputError, ValidationError):
+        return None
 
 
 def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
@@ -226,7 +263,7 @@ def _require(bench: Bench, out: Path, system: str) -> dict[str, Any]:
     summary = require_evaluated(run)  # the card's numbers are to be this model's
     if system not in summary["systems"] or system not in bench.finished:
         raise InputError(f"{run}: '{system}' is not evaluated yet; `adhere run {run}` first.")
-    refuse_strangers(out, _is_export)
+    _require_untouched(out)
     needed = ("torch", "transformers", "peft", "gguf", "openvino_genai")
     missing = [package for package in needed if find_spec(package) is None]
     if missing:

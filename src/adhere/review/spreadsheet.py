@@ -1,6 +1,6 @@
 """A review as a spreadsheet: the rows out, and a person's decisions in, all of them or none."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -11,6 +11,10 @@ from adhere.sheets import Column, Line, Sheet, read_sheets, write_sheets
 
 _CHOICES = ("", *get_args(Choice))
 _MOST_PROBLEMS = 20
+_REMEDY = (
+    "Is it a file of `adhere export-review`? Export again and copy the decisions over. "
+    "Nothing was imported."
+)
 
 
 def export_review(run: Path, path: Path) -> int:
@@ -28,12 +32,15 @@ def import_review(run: Path, path: Path) -> Decided:
     """Read a person's decisions back into the run: all of them, or none.
 
     Rows that the spreadsheet does not hold keep what was decided before. Raises InputError
-    with a sentence for each row that cannot be used.
+    with one sentence for columns that are not those of a review, and with a sentence for each
+    row that cannot be used.
     """
+    lines = read_sheets(path)
+    _require_columns(path, lines)
     known: dict[Key, Item] = {(item.kind, item.id): item for item in items(run)}
     decided: dict[Key, Decision | None] = {}
     problems: list[str] = []
-    for line in read_sheets(path):
+    for line in lines:
         try:
             item = _asked(line, known)
             if (item.kind, item.id) in decided:
@@ -67,14 +74,30 @@ def _rows(kind: Kind, found: Iterable[Item]) -> list[dict[str, str]]:
     ]
 
 
+def _require_columns(path: Path, lines: Sequence[Line]) -> None:
+    """Raise InputError where a sheet's columns, or all the sheets, are not those of a review."""
+    kinds, found = get_args(Kind), {line.sheet: line.cells for line in lines}
+    if found and not any(sheet in kinds for sheet in found):
+        names = dict.fromkeys(column.name for kind in kinds for column in _columns(kind))
+        raise InputError(
+            f"{path}: none of the sheets {', '.join(kinds)} is here (a .csv names them in its "
+            f"column 'sheet'), with the columns {', '.join(names)}. {_REMEDY}"
+        )
+    for kind in [kind for kind in kinds if kind in found]:
+        names = [column.name for column in _columns(kind)]
+        missing = [name for name in names if name not in found[kind]]
+        if missing:
+            raise InputError(
+                f"{path}: sheet {kind}: the column '{missing[0]}' is missing; wanted are "
+                f"{', '.join(names)}. {_REMEDY}"
+            )
+
+
 def _asked(line: Line, known: Mapping[Key, Item]) -> Item:
     """The row of the run that a line is about; ValueError says why there is none."""
     if line.sheet not in get_args(Kind):
         raise ValueError(f"there is no sheet of this name; they are: {', '.join(get_args(Kind))}")
     kind = cast("Kind", line.sheet)
-    missing = [column.name for column in _columns(kind) if column.name not in line.cells]
-    if missing:
-        raise ValueError(f"the column '{missing[0]}' is missing; export again and copy it over")
     item = known.get((kind, line.cells["id"].strip()))
     if item is None:
         raise ValueError(
