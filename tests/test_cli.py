@@ -379,3 +379,33 @@ def test_a_command_that_is_refused_the_folder_leaves_its_settings_alone(
         said = adhere(command, str(finished), f"--{command}.seed=7")
     assert (said.code, "another adhere works in this folder" in said.err) == (2, True)
     assert (finished / "run.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["old", "new.md"], "code.md new.md"),
+        (["new.md", "old"], "code.md new.md"),
+        (["old", "new.md", "--out=third"], "code.md new.md"),
+        (["mine.toml"], "code.md NEW.md"),
+    ],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_run_is_not_taken_for_documents(
+    tmp_path: Path, arguments: list[str], names: str, dry: list[str]
+) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    (tmp_path / "new.md").write_text("Guests may row.")
+    RunSettings(documents=("old",)).write(tmp_path / "mine.toml")
+    RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
+    finish(tmp_path / "old", "ingest", "1")
+    (tmp_path / "old" / "sft").mkdir()
+    (tmp_path / "old" / "sft" / "rows.md").write_text("Yes, crew may row.")
+    before = files(tmp_path)
+    said = adhere("run", *arguments, *dry)
+    assert (said.code, said.err) == (
+        2,
+        "adhere: old: is a run, and what it made is no document; to add a document to it: "
+        f"`adhere run {names} --out old`.\n",
+    )
+    assert files(tmp_path) == before

@@ -11,7 +11,7 @@ from adhere.engines.base import check_address
 from adhere.engines.device import cpu_has_bfloat16
 from adhere.errors import AdhereError
 from adhere.evaluate.extras import read_extras
-from adhere.ingest import ingest, require_another_folder
+from adhere.ingest import ingest, require_documents
 from adhere.models import check_checkpoint, checkpoint_here, is_here
 from adhere.pipeline import standings
 from adhere.progress import NoProgress
@@ -55,7 +55,7 @@ def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
     Raises InputError for documents that cannot be read.
     """
     paths = [Path(name) for name in settings.documents]
-    require_another_folder(run, paths)
+    require_documents(run, paths)
     documents, passages = ingest(paths, settings.ingest, NoProgress())
     language = {document.id: document.language for document in documents}
     sentences = len(candidates(passages, language))

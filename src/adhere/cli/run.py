@@ -174,11 +174,13 @@ def _open_run(
     sources: tuple[Path, ...], out: Path | None, flags: Settings | None
 ) -> tuple[Path, RunSettings]:
     """The run's folder and settings: from a run folder, a run file, or documents."""
+    from adhere.store import is_begun
+
     if not sources and out is None:
         raise InputError("nothing to read: `adhere run DOCUMENTS --out runs/NAME`.")
     first = sources[0] if sources else out
     assert first is not None
-    if sources == (first.parent / RUN_FILE,) and out is None and _is_begun(first.parent):
+    if sources == (first.parent / RUN_FILE,) and out is None and is_begun(first.parent):
         first = first.parent
     if len(sources) <= 1 and (first / RUN_FILE).exists():
         _refuse_another_folder(first, out)
@@ -195,13 +197,6 @@ def _open_run(
         given, source = {"documents": tuple(map(str, sources))}, "documents"
     before = RunSettings.read(folder / RUN_FILE) if (folder / RUN_FILE).exists() else RunSettings()
     return folder, merged(before.merge(given, source), flags)
-
-
-def _is_begun(run: Path) -> bool:
-    """Whether a run was started here, so that its run.toml is more than a file of settings."""
-    from adhere.store import read_manifest
-
-    return read_manifest(run / "ingest") is not None
 
 
 def _refuse_another_folder(run: Path, out: Path | None) -> None:
