@@ -258,6 +258,10 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
     for row in rows:
         about = "not known" if row.seconds is None else duration(row.seconds) if row.seconds else ""
         table.add_row(row.stage, row.what, row.requests, about)
+    times = [row.seconds for row in rows]
+    if any(times) or None in times:
+        known = duration(sum(filter(None, times)))
+        table.add_row("all together", "", "", f"{known} and more" if None in times else known)
     Console().print(table)
     todo = [row.stage for row in rows if row.what not in ("up to date", "off")]
     if todo and settings.models != ModelSettings():
