@@ -4,6 +4,7 @@ What a flag changes is written into the run's `run.toml`, so that the file alway
 what the run is.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from adhere.cli.common import (
     saved,
     with_flags,
 )
-from adhere.errors import InputError
+from adhere.errors import AdhereError, InputError
 from adhere.files import RUN_FILE
 from adhere.processes import from_first, is_first
 from adhere.settings import Choices, ModelSettings, RunSettings, Settings
@@ -247,6 +248,7 @@ def _coverage(run: Path) -> None:
 
 
 def _forecast(folder: Path, settings: RunSettings) -> None:
+    """Exits as the run would where it would be refused."""
     from rich.console import Console
     from rich.table import Table
 
@@ -262,17 +264,21 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
     if any(times) or None in times:
         known = duration(sum(filter(None, times)))
         table.add_row("all together", "", "", f"{known} and more" if None in times else known)
-    Console().print(table)
     todo = [row.stage for row in rows if row.what not in ("up to date", "off")]
+    refused = lacking(settings, todo)
+    _listed("The run would be refused until this is mended:", refused)
+    Console().print(table)
     if todo and settings.models != ModelSettings():
         print("Times of requests are those of the models that come by default; yours will differ.")
-    for title, lines in (
-        ("Trainings, with rows as long as they may be:", plans(settings, todo)),
-        ("The run would be refused until this is mended:", lacking(settings, todo)),
-        ("When it starts:", unasked(settings, todo)),
-    ):
-        if lines:
-            print(title, *(f"- {line}" for line in lines), sep="\n")
+    _listed("Trainings, with rows as long as they may be:", plans(settings, todo))
+    _listed("When it starts:", unasked(settings, todo))
+    if refused:
+        sys.exit(AdhereError.exit_code)
+
+
+def _listed(title: str, lines: Sequence[str]) -> None:
+    if lines:
+        print(title, *(f"- {line}" for line in lines), sep="\n")
 
 
 def _result(folder: Path) -> None:
