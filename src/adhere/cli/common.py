@@ -22,7 +22,8 @@ _INTERRUPTED = 130
 
 app = App(
     name="adhere",
-    help="Align a language model to the values in your documents, and prove how far it follows.",
+    help="Align a language model to the values in your documents, and measure, clause by clause, "
+    "how far it follows them.",
     help_format="markdown",
 )
 
