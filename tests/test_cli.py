@@ -409,3 +409,14 @@ def test_a_run_is_not_taken_for_documents(
         f"`adhere run {names} --out old`.\n",
     )
     assert files(tmp_path) == before
+
+
+def test_status_says_where_it_looked_for_documents_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    RunSettings(documents=("code.md",)).write(tmp_path / "mine" / "run.toml")
+    assert "Not found" not in adhere("status", "mine").out
+    monkeypatch.chdir(tmp_path / "mine")
+    said = adhere("status", "../mine").out
+    assert "Not found from this folder: code.md. Paths in ../mine/run.toml are taken from" in said

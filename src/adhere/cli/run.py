@@ -75,11 +75,18 @@ def status(run: Path) -> None:
         from adhere.progress import duration
 
         table = Table("stage", "state", "made", "took", title=str(run), title_justify="left")
-        for standing in standings(run, saved(run)):
+        settings = saved(run)
+        for standing in standings(run, settings):
             made = standing.manifest
             row = (describe(made), duration(made.seconds)) if made else ("", "")
             table.add_row(standing.stage, standing.state, *row)
         Console().print(table)
+        if missing := [name for name in settings.documents if not Path(name).exists()]:
+            print(
+                f"Not found from this folder: {', '.join(missing)}. Paths in {run / RUN_FILE} are "
+                "taken from the folder in which the command runs; what was made of these documents "
+                "counts as out of date elsewhere."
+            )
 
 
 @app.command
