@@ -299,7 +299,7 @@ def test_where_a_run_goes(tmp_path: Path, arguments: list[str], folder: str) -> 
     RunSettings(documents=("code.md",)).write(tmp_path / "my.toml")
     said = adhere("run", *arguments, "--dry-run")
     assert said.code == 0, said.err
-    assert said.out.splitlines()[0].strip() == folder
+    assert said.out.splitlines()[1].strip() == folder
 
 
 @pytest.mark.parametrize("source", [".", "..", "../texts", "./", "..//texts/."])
@@ -420,3 +420,12 @@ def test_status_says_where_it_looked_for_documents_that_are_not_there(
     monkeypatch.chdir(tmp_path / "mine")
     said = adhere("status", "../mine").out
     assert "Not found from this folder: code.md. Paths in ../mine/run.toml are taken from" in said
+
+
+def test_a_dry_run_begins_with_what_is_read(tmp_path: Path) -> None:
+    for place in range(7):
+        (tmp_path / f"{place}.md").write_text(f"Crew must rest {place} hours.")
+    one = adhere("run", "0.md", "--dry-run").out.splitlines()[0]
+    assert one == "1 document, 1 passage: 0.md"
+    many = adhere("run", ".", "--dry-run").out.splitlines()[0]
+    assert many == "7 documents, 7 passages: 0.md, 1.md, 2.md, 3.md, 4.md, and 2 more"

@@ -14,7 +14,9 @@ from adhere.evaluate.extras import read_extras
 from adhere.ingest import ingest, require_documents
 from adhere.models import check_checkpoint, checkpoint_here, is_here
 from adhere.pipeline import standings
+from adhere.previous import replaces
 from adhere.progress import NoProgress
+from adhere.records import Document, Passage
 from adhere.settings import (
     EvaluateSettings,
     GenerateSettings,
@@ -23,6 +25,7 @@ from adhere.settings import (
     TrainSettings,
 )
 from adhere.stages import STAGES, needs_models
+from adhere.text import shortened
 from adhere.train import pace, plan_ahead, training_problems
 
 CLAUSES_A_SENTENCE = 0.7
@@ -80,14 +83,38 @@ class Forecast:
     """None where the time is not known."""
 
 
-def forecast(run: Path, settings: RunSettings) -> list[Forecast]:
-    """One row a stage, by the clauses and rows that there are, else by what is to be expected.
+Texts = tuple[list[Document], list[Passage]]
+"""The documents of a run and their passages."""
 
-    Raises InputError for documents that cannot be read.
-    """
+
+def read_texts(run: Path, settings: RunSettings) -> Texts:
+    """Raises InputError for documents that cannot be read."""
     paths = [Path(name) for name in settings.documents]
     require_documents(run, paths)
-    documents, passages = ingest(paths, settings.ingest, NoProgress())
+    return ingest(paths, settings.ingest, NoProgress())
+
+
+def reads(run: Path, texts: Texts) -> list[str]:
+    """What is read, and what becomes of a run of other documents in the folder, in sentences."""
+    documents, passages = texts
+    counts = f"{_counted(len(documents), 'document')}, {_counted(len(passages), 'passage')}"
+    replaced = replaces(run, documents)
+    return [
+        f"{counts}: {shortened([one.name for one in documents])}",
+        *([replaced] if replaced else []),
+    ]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def forecast(run: Path, settings: RunSettings, texts: Texts | None = None) -> list[Forecast]:
+    """One row a stage, by the clauses and rows that there are, else by what is to be expected.
+
+    `texts` where they were read already. Raises InputError for documents that cannot be read.
+    """
+    documents, passages = texts or read_texts(run, settings)
     language = {document.id: document.language for document in documents}
     sentences = len(candidates(passages, language))
     stood = standings(run, settings)

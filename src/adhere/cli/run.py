@@ -259,11 +259,12 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from adhere.forecast import forecast, lacking, plans, unasked
+    from adhere.forecast import forecast, lacking, plans, read_texts, reads, unasked
     from adhere.progress import duration
 
     table = Table("stage", "what", "requests", "about", title=str(folder), title_justify="left")
-    rows = forecast(folder, settings)
+    texts = read_texts(folder, settings)
+    rows = forecast(folder, settings, texts)
     for row in rows:
         about = "not known" if row.seconds is None else duration(row.seconds) if row.seconds else ""
         table.add_row(row.stage, row.what, row.requests, about)
@@ -273,6 +274,7 @@ def _forecast(folder: Path, settings: RunSettings) -> None:
         table.add_row("all together", "", "", f"{known} and more" if None in times else known)
     todo = [row.stage for row in rows if row.what not in ("up to date", "off")]
     refused = lacking(settings, todo)
+    print(*reads(folder, texts), sep="\n")
     _listed("The run would be refused until this is mended:", refused)
     Console().print(table)
     if todo and settings.models != ModelSettings():
