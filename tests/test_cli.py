@@ -329,7 +329,7 @@ def test_where_a_run_goes(tmp_path: Path, arguments: list[str], folder: str) -> 
     RunSettings(documents=("code.md",)).write(tmp_path / "my.toml")
     said = adhere("run", *arguments, "--dry-run")
     assert said.code == 0, said.err
-    assert said.out.splitlines()[0].strip() == folder
+    assert said.out.splitlines()[1].strip() == folder
 
 
 @pytest.mark.parametrize("source", [".", "..", "../texts", "./", "..//texts/."])
@@ -409,3 +409,53 @@ def test_a_command_that_is_refused_the_folder_leaves_its_settings_alone(
         said = adhere(command, str(finished), f"--{command}.seed=7")
     assert (said.code, "another adhere works in this folder" in said.err) == (2, True)
     assert (finished / "run.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["old", "new.md"], "code.md new.md"),
+        (["new.md", "old"], "code.md new.md"),
+        (["old", "new.md", "--out=third"], "code.md new.md"),
+        (["mine.toml"], "code.md NEW.md"),
+    ],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_run_is_not_taken_for_documents(
+    tmp_path: Path, arguments: list[str], names: str, dry: list[str]
+) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    (tmp_path / "new.md").write_text("Guests may row.")
+    RunSettings(documents=("old",)).write(tmp_path / "mine.toml")
+    RunSettings(documents=("code.md",)).write(tmp_path / "old" / "run.toml")
+    finish(tmp_path / "old", "ingest", "1")
+    (tmp_path / "old" / "sft").mkdir()
+    (tmp_path / "old" / "sft" / "rows.md").write_text("Yes, crew may row.")
+    before = files(tmp_path)
+    said = adhere("run", *arguments, *dry)
+    assert (said.code, said.err) == (
+        2,
+        "adhere: old: is a run, and what it made is no document; to add a document to it: "
+        f"`adhere run {names} --out old`.\n",
+    )
+    assert files(tmp_path) == before
+
+
+def test_status_says_where_it_looked_for_documents_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "code.md").write_text("Crew must rest.")
+    RunSettings(documents=("code.md",)).write(tmp_path / "mine" / "run.toml")
+    assert "Not found" not in adhere("status", "mine").out
+    monkeypatch.chdir(tmp_path / "mine")
+    said = adhere("status", "../mine").out
+    assert "Not found from this folder: code.md. Paths in ../mine/run.toml are taken from" in said
+
+
+def test_a_dry_run_begins_with_what_is_read(tmp_path: Path) -> None:
+    for place in range(7):
+        (tmp_path / f"{place}.md").write_text(f"Crew must rest {place} hours.")
+    one = adhere("run", "0.md", "--dry-run").out.splitlines()[0]
+    assert one == "1 document, 1 passage: 0.md"
+    many = adhere("run", ".", "--dry-run").out.splitlines()[0]
+    assert many == "7 documents, 7 passages: 0.md, 1.md, 2.md, 3.md, 4.md, and 2 more"

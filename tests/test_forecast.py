@@ -8,9 +8,17 @@ from conftest import ON
 
 from adhere.bench import Bench
 from adhere.errors import AdhereError, InputError
-from adhere.forecast import forecast, lacking, unasked
+from adhere.forecast import (
+    KEPT,
+    _asked_for_rows,
+    _asked_of_systems,
+    _rows_made,
+    forecast,
+    lacking,
+    unasked,
+)
 from adhere.progress import NoProgress
-from adhere.settings import ModelSettings, RunSettings
+from adhere.settings import EvaluateSettings, GenerateSettings, ModelSettings, RunSettings
 from adhere.stages import STAGES
 from adhere.store import read_manifest
 from adhere.train.memory import shape_of
@@ -38,25 +46,40 @@ def test_there_is_a_row_for_every_stage_in_order(tmp_path: Path, run_settings: R
     assert set(requests(tmp_path, run_settings)) == {"clauses", "generate", "curate", "evaluate"}
 
 
-def test_the_numbers_are_near_what_a_run_comes_to(
-    tmp_path: Path, finished: Path, run_settings: RunSettings
+@pytest.mark.parametrize(
+    ("rows", "clauses", "made", "requests"),
+    [
+        ((3, 3, 2), 59, (64, 46, 51), 2808),  # the Universal Declaration
+        ((2, 2, 2), 78, (52, 49, 70), 2836),  # GitLab's code of business conduct
+    ],
+)
+def test_the_rows_and_requests_are_near_what_was_measured(
+    rows: tuple[int, int, int], clauses: int, made: tuple[int, int, int], requests: int
 ) -> None:
-    """Within a factor of two, for a document of which most sentences are rules."""
-    clauses = read_manifest(finished / "clauses")
-    generate = read_manifest(finished / "generate")
-    assert clauses is not None
-    assert generate is not None
-    made = generate.counts
-    real = {
-        "clauses": 14 + 2,
-        "generate": clauses.counts["clauses"]
-        + 2 * sum(made[name] for name in ("examples", "pairs", "probes"))
-        + made["pairs"]
-        + made["probes"],
-    }
-    expected = requests(tmp_path, run_settings)
-    for name, count in real.items():
-        assert count / 2 <= expected[name] <= count * 2
+    """With the embedded teacher: `PASSED` has its numbers from these runs."""
+    names = ("examples", "pairs", "probes")
+    settings = GenerateSettings.model_validate(
+        dict(zip(names, rows, strict=True)) | {"attempts": 2}
+    )
+    found = _rows_made(settings, clauses)
+    assert [found[name] for name in names] == pytest.approx(made, rel=0.3)
+    assert _asked_for_rows(settings, clauses) == pytest.approx(requests, rel=0.15)
+
+
+def test_the_requests_of_an_evaluation_are_near_what_was_measured() -> None:
+    assert _asked_of_systems(EvaluateSettings(), 46, 53) == pytest.approx(3412, rel=0.1)
+
+
+def test_more_attempts_make_more_rows_and_ask_more_questions(
+    tmp_path: Path, run_settings: RunSettings
+) -> None:
+    found = [
+        requests(tmp_path, run_settings.merge({"generate": {"attempts": attempts}}, "test"))
+        for attempts in (1, 2, 5)
+    ]
+    for name in ("generate", "curate", "evaluate"):
+        few, some, many = (each[name] for each in found)
+        assert few < some < many
 
 
 def test_a_training_is_forecast_by_the_rows_that_there_are(
@@ -70,7 +93,8 @@ def test_a_training_is_forecast_by_the_rows_that_there_are(
     assert rows["curate"].what == "up to date"
     guessed = guesses["clauses"].requests  # one a sentence
     clauses = round(0.7 * int(guessed.removeprefix("about ")))
-    share = curate.counts["examples"] / (clauses * settings.generate.examples)
+    guess = KEPT["examples"] * _rows_made(settings.generate, clauses)["examples"]
+    share = curate.counts["examples"] / guess
     assert rows["sft"].seconds == pytest.approx(share * (guesses["sft"].seconds or 0))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 from conftest import DOCUMENT, adhere
+from fakes import Notes
 
 from adhere.gate import changes_between, read_evidence
 from adhere.pipeline import run_stages
@@ -138,3 +139,19 @@ def test_gate_and_diff_take_what_was_kept_for_a_run(renewed: Path) -> None:
     assert said.code == 0, said.err
     kinds = {change["kind"] for change in json.loads(said.out)["changes"]}
     assert {"reworded", "removed"} <= kinds
+
+
+def test_what_becomes_of_the_old_run_is_said_before_the_work(run: Path, tmp_path: Path) -> None:
+    document = edited(tmp_path)
+    note = (
+        f"{run} holds a run of other documents (boathouse.md): its models are replaced, and its "
+        f"evaluation is kept in {run / PREVIOUS}."
+    )
+    dry = adhere("run", str(document), "--out", str(run), "--dry-run")
+    assert dry.out.splitlines()[1] == note
+    same = adhere("run", str(run), "--dry-run")
+    assert "other documents" not in same.out
+    settings = RunSettings.read(run / "run.toml").merge({"documents": [str(document)]}, "test")
+    said = Notes()
+    run_stages(run, settings, said, ["ingest"])
+    assert note in said.notes

@@ -69,7 +69,12 @@ def test_only_what_differs_is_written(tmp_path: Path) -> None:
         ("[ingest]\npassage_chars = 'many'", "ingest.passage_chars: Input should be a valid int"),
         ("[models]\nstyle = 'shout'", "models.style: Input should be 'continue' or 'chat'"),
         ("[models\n", "not a TOML file"),
-        ("generate = 3", "generate: Input should be"),
+        ("generate = 3", "generate: a table of settings is wanted: [generate] (got 3)."),
+        ("documents = 'a.md'", "documents: a list is wanted: documents = [\"a.md\"] (got 'a.md')."),
+        (
+            "[evaluate]\nsystems = 'x'",
+            "evaluate.systems: names with values are wanted: evaluate.systems.NAME",
+        ),
     ],
 )
 def test_a_bad_run_file_is_explained(tmp_path: Path, text: str, message: str) -> None:

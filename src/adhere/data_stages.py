@@ -13,7 +13,7 @@ from adhere.errors import InputError
 from adhere.generate import ANGLES, generate, rewritings
 from adhere.grounding import Grounding
 from adhere.ingest import ingest
-from adhere.previous import keep_previous
+from adhere.previous import keep_previous, replaces
 from adhere.records import (
     Clause,
     Document,
@@ -60,6 +60,8 @@ def ingest_stage(bench: Bench, folder: Path) -> Outcome:
     for document in documents:
         for note in document.notes:
             bench.progress.note(f"{document.name}: {note}")
+    if said := replaces(bench.run, documents):
+        bench.progress.note(said)
     keep_previous(bench.run, documents)
     return Outcome(
         {

@@ -14,11 +14,12 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from adhere.errors import InputError
-from adhere.files import files_in, runs_in
+from adhere.files import RUN_FILE, files_in, runs_in
 from adhere.progress import Progress
 from adhere.readers import FORMATS, Reading, read_file
 from adhere.records import Document, Passage, distinct, record_id, shared_path
-from adhere.settings import IngestSettings
+from adhere.settings import IngestSettings, RunSettings
+from adhere.store import is_begun
 from adhere.text import detect_language, sentence_spans, text_size
 
 _SMALL = 200
@@ -73,12 +74,20 @@ def ingest(
     return list(documents.values()), passages
 
 
-def require_another_folder(run: Path, documents: Sequence[Path]) -> None:
-    """Raise InputError where one of the documents' folders is the run's own.
+def require_documents(run: Path, documents: Sequence[Path]) -> None:
+    """Raise InputError where one of the documents' folders is a run, or is this run's own.
 
-    Whatever the run writes would be read as a document the next time.
+    What a run writes would be read as what the documents say.
     """
     for path in documents:
+        if is_begun(path):
+            old = RunSettings.read(path / RUN_FILE).documents
+            others = [str(one) for one in documents if not is_begun(one)] or ["NEW.md"]
+            names = " ".join(dict.fromkeys([*old, *others]))
+            raise InputError(
+                f"{path}: is a run, and what it made is no document; to add a document to it: "
+                f"`adhere run {names} --out {path}`."
+            )
         if path.resolve() == run.resolve():
             raise InputError(
                 f"{path}: is the run's own folder, and cannot be read for documents too; put them "

@@ -13,7 +13,7 @@ from adhere.data_stages import Outcome
 from adhere.engines.cached import CacheStats
 from adhere.errors import EngineError, InputError, UnreachableError, in_words
 from adhere.files import files_in
-from adhere.ingest import require_another_folder
+from adhere.ingest import require_documents
 from adhere.ladder import check_systems
 from adhere.models import weights_mark
 from adhere.processes import from_first, is_first, process_count, unkept_folder
@@ -89,7 +89,7 @@ def run_stages(
     bench = Bench(run, settings, progress)
     from_first(partial(_require_one_process, run, wanted))
     if "ingest" in wanted:
-        require_another_folder(run, [Path(name) for name in settings.documents])
+        require_documents(run, [Path(name) for name in settings.documents])
     with alone_in(run):
         _bring_up_to_date(bench, wanted, again=again)
 

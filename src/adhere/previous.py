@@ -26,6 +26,7 @@ from adhere.store import (
     read_object,
     write_json,
 )
+from adhere.text import shortened
 
 PREVIOUS = "previous"
 _SETTINGS = "settings.json"
@@ -42,16 +43,29 @@ def keep_previous(run: Path, documents: Sequence[Document]) -> None:
     To be called before what the documents made is replaced. An evaluation of still older
     documents, after which the run went no further, has been kept already.
     """
-    if not _evaluated(run):
-        return
-    before = DOCUMENTS.read(run)
-    if [one.text for one in before] == [one.text for one in documents]:
+    if not replaces(run, documents):
         return
     with fresh_folder(run / PREVIOUS) as folder:
         for name in _KEPT:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(run / name, folder / name)
         write_json(folder / _SETTINGS, _made_with(run))
+
+
+def replaces(run: Path, documents: Sequence[Document]) -> str:
+    """What there is to say where the run was evaluated with documents that say something else.
+
+    Empty where it was not.
+    """
+    if not _evaluated(run):
+        return ""
+    before = DOCUMENTS.read(run)
+    if [one.text for one in before] == [one.text for one in documents]:
+        return ""
+    return (
+        f"{run} holds a run of other documents ({shortened([one.name for one in before])}): its "
+        f"models are replaced, and its evaluation is kept in {run / PREVIOUS}."
+    )
 
 
 def _evaluated(run: Path) -> bool:

@@ -366,12 +366,25 @@ def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+_WANTED = {
+    "tuple_type": 'a list is wanted: {name} = ["{given}"]',
+    "dict_type": 'names with values are wanted: {place}.NAME = "VALUE"; '
+    "as a flag --{place}.NAME VALUE",
+    "model_type": "a table of settings is wanted: [{name}]",
+    "model_attributes_type": "a table of settings is wanted: [{name}]",
+}
+"""What is wrong in words, by pydantic's name of the error, where its own are those of Python."""
+
+
 def explain(error: ValidationError, source: str) -> str:
     """The first problem as one sentence, with the nearest known name for an unknown one."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
-        return f"{source}: {place}: {first['msg']} (got {first['input']!r})."
+        said = first["msg"]
+        if wanted := _WANTED.get(first["type"]):
+            said = wanted.format(place=place, name=first["loc"][-1], given=first["input"])
+        return f"{source}: {place}: {said} (got {first['input']!r})."
     known = _names(first["loc"][:-1])
     near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
     remedy = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."

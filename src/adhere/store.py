@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from adhere.errors import InputError
-from adhere.files import LOCK
+from adhere.files import LOCK, RUN_FILE
 from adhere.processes import from_first
 from adhere.records import Dropped
 
@@ -110,6 +110,11 @@ def read_manifest(folder: Path) -> Manifest | None:
         return _adapter(Manifest).validate_json(path.read_bytes(), extra="forbid")
     except ValidationError:
         return None
+
+
+def is_begun(run: Path) -> bool:
+    """Whether a run was started here, so that its run.toml is more than a file of settings."""
+    return (run / RUN_FILE).exists() and read_manifest(run / "ingest") is not None
 
 
 def made_with(manifest: Manifest | None, name: str, otherwise: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import sentencex
@@ -164,3 +164,9 @@ def _apart(character: str) -> str:
         return f" {character} "
     # Letters, marks (vowel signs belong to their word) and numbers make words.
     return character if unicodedata.category(character)[0] in "LMN" else " "
+
+
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """The names after one another, and of many only the first and how many more there are."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return ", ".join([*names[:most], *more])

@@ -24,7 +24,8 @@ _UNREAD = 141
 
 app = App(
     name="adhere",
-    help="Align a language model to the values in your documents, and prove how far it follows.",
+    help="Align a language model to the values in your documents, and measure, clause by clause, "
+    "how far it follows them.",
     help_format="markdown",
 )
 

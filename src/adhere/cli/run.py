@@ -4,6 +4,7 @@ What a flag changes is written into the run's `run.toml`, so that the file alway
 what the run is.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from adhere.cli.common import (
     saved,
     with_flags,
 )
-from adhere.errors import InputError
+from adhere.errors import AdhereError, InputError
 from adhere.files import RUN_FILE
 from adhere.processes import from_first, is_first
 from adhere.settings import Choices, ModelSettings, RunSettings, Settings
@@ -78,11 +79,18 @@ def status(run: Path) -> None:
         from adhere.progress import duration
 
         table = Table("stage", "state", "made", "took", title=str(run), title_justify="left")
-        for standing in standings(run, saved(run)):
+        settings = saved(run)
+        for standing in standings(run, settings):
             made = standing.manifest
             row = (describe(made), duration(made.seconds)) if made else ("", "")
             table.add_row(standing.stage, standing.state, *row)
         Console().print(table)
+        if missing := [name for name in settings.documents if not Path(name).exists()]:
+            print(
+                f"Not found from this folder: {', '.join(missing)}. Paths in {run / RUN_FILE} are "
+                "taken from the folder in which the command runs; what was made of these documents "
+                "counts as out of date elsewhere."
+            )
 
 
 @app.command
@@ -178,11 +186,13 @@ def _open_run(
     sources: tuple[Path, ...], out: Path | None, flags: Settings | None
 ) -> tuple[Path, RunSettings]:
     """The run's folder and settings: from a run folder, a run file, or documents."""
+    from adhere.store import is_begun
+
     if not sources and out is None:
         raise InputError("nothing to read: `adhere run DOCUMENTS --out runs/NAME`.")
     first = sources[0] if sources else out
     assert first is not None
-    if sources == (first.parent / RUN_FILE,) and out is None and _is_begun(first.parent):
+    if sources == (first.parent / RUN_FILE,) and out is None and is_begun(first.parent):
         first = first.parent
     if len(sources) <= 1 and (first / RUN_FILE).exists():
         _refuse_another_folder(first, out)
@@ -199,13 +209,6 @@ def _open_run(
         given, source = {"documents": tuple(map(str, sources))}, "documents"
     before = RunSettings.read(folder / RUN_FILE) if (folder / RUN_FILE).exists() else RunSettings()
     return folder, merged(before.merge(given, source), flags)
-
-
-def _is_begun(run: Path) -> bool:
-    """Whether a run was started here, so that its run.toml is more than a file of settings."""
-    from adhere.store import read_manifest
-
-    return read_manifest(run / "ingest") is not None
 
 
 def _refuse_another_folder(run: Path, out: Path | None) -> None:
@@ -256,28 +259,39 @@ def _coverage(run: Path) -> None:
 
 
 def _forecast(folder: Path, settings: RunSettings) -> None:
+    """Exits as the run would where it would be refused."""
     from rich.console import Console
     from rich.table import Table
 
-    from adhere.forecast import forecast, lacking, plans, unasked
+    from adhere.forecast import forecast, lacking, plans, read_texts, reads, unasked
     from adhere.progress import duration
 
     table = Table("stage", "what", "requests", "about", title=str(folder), title_justify="left")
-    rows = forecast(folder, settings)
+    texts = read_texts(folder, settings)
+    rows = forecast(folder, settings, texts)
     for row in rows:
         about = "not known" if row.seconds is None else duration(row.seconds) if row.seconds else ""
         table.add_row(row.stage, row.what, row.requests, about)
-    Console().print(table)
+    times = [row.seconds for row in rows]
+    if any(times) or None in times:
+        known = duration(sum(filter(None, times)))
+        table.add_row("all together", "", "", f"{known} and more" if None in times else known)
     todo = [row.stage for row in rows if row.what not in ("up to date", "off")]
+    refused = lacking(settings, todo)
+    print(*reads(folder, texts), sep="\n")
+    _listed("The run would be refused until this is mended:", refused)
+    Console().print(table)
     if todo and settings.models != ModelSettings():
         print("Times of requests are those of the models that come by default; yours will differ.")
-    for title, lines in (
-        ("Trainings, with rows as long as they may be:", plans(settings, todo)),
-        ("The run would be refused until this is mended:", lacking(settings, todo)),
-        ("When it starts:", unasked(settings, todo)),
-    ):
-        if lines:
-            print(title, *(f"- {line}" for line in lines), sep="\n")
+    _listed("Trainings, with rows as long as they may be:", plans(settings, todo))
+    _listed("When it starts:", unasked(settings, todo))
+    if refused:
+        sys.exit(AdhereError.exit_code)
+
+
+def _listed(title: str, lines: Sequence[str]) -> None:
+    if lines:
+        print(title, *(f"- {line}" for line in lines), sep="\n")
 
 
 def _result(folder: Path) -> None:
