@@ -30,9 +30,9 @@ from adhere.train import pace, plan_ahead, training_problems
 
 CLAUSES_A_SENTENCE = 0.7
 """Before any clause is known: what the embedded teacher found in a business code."""
-# The numbers below are of two runs with the embedded teacher on two AVX2 cores, two attempts a
-# question: the Universal Declaration (59 clauses, 8 situations each) and GitLab's code of business
-# conduct (78 clauses, 6 each).
+# The numbers below are of two runs with the embedded teacher on two cores without bfloat16, two
+# attempts a question: the Universal Declaration (59 clauses, 8 situations each) and GitLab's code
+# of business conduct (78 clauses, 6 each).
 SECONDS_A_REQUEST: Mapping[str, float] = {
     "clauses": 0.25,
     "generate": 0.13,
@@ -45,8 +45,8 @@ for 125 in clauses, 1,453 s for 2,808 and 1,197 s for 2,836 in generate, 209 s f
 314 in curate, 1,038 s for 3,412 in evaluate), divided by `WITHOUT_BF16`. That of rewrite is a
 guess. Other engines differ."""
 WITHOUT_BF16 = 3.5
-"""Times as long for a teacher in this process on a CPU without bfloat16: on two AVX2 cores a run on
-the Model Spec took between 1.8 (curate) and 4.6 times (clauses) as long."""
+"""Times as long for a teacher in this process on a CPU without bfloat16: of a run on the Model Spec
+on two such cores 1.8 (curate) to 4.6 (clauses) times what runs with bfloat16 had taken."""
 PASSED: Mapping[str, float] = {"examples": 0.2, "pairs": 0.16, "probes": 0.17}
 """Share of the sampled questions that make a row: 64 and 52 examples, 46 and 49 pairs, 51 and 70
 probes of the 903 and 909 questions of those runs."""
