@@ -82,7 +82,7 @@ RECIPES = (
     Recipe("IPO", settings={"dpo": {"method": "ipo"}}),
     Recipe("KTO", settings={"dpo": {"method": "kto"}}),
     Recipe("DPO at 3e-5", settings={"dpo": {"learning_rate": 3e-5}}),
-    Recipe("DPO at 3e-4", settings={"dpo": {"learning_rate": 3e-4}}),
+    Recipe("DPO at 1e-4", settings={"dpo": {"learning_rate": 1e-4}}),
     Recipe("DPO at 1e-3", settings={"dpo": {"learning_rate": 1e-3}}),
     Recipe("DPO, 8 epochs", settings={"dpo": {"epochs": 8}}),
 )

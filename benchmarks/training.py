@@ -47,6 +47,7 @@ from adhere.settings import DPOSettings, SFTSettings, TrainSettings
 from adhere.train import Task, train_dpo, train_sft
 from adhere.train.libraries import training_libraries
 from adhere.train.loading import load_tokenizer
+from adhere.train.plan import SMALL
 from adhere.train.rows import Row, answer_row, fit
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "code-of-conduct.md"
@@ -180,7 +181,7 @@ def same_for_both(settings: TrainSettings) -> dict[str, Any]:
     return {
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.batch_size,
-        "learning_rate": settings.peak_rate,
+        "learning_rate": settings.peak_rate(SMALL),
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
         "lora_r": settings.lora_rank,

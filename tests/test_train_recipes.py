@@ -1,7 +1,7 @@
 """The recipes: methods of preference learning, ways of tuning, general instructions."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from conftest import adhere as command
@@ -16,7 +16,7 @@ from adhere.errors import InputError, MissingExtraError, SettingsError
 from adhere.pipeline import run_stages, standings
 from adhere.progress import NoProgress
 from adhere.records import Instruction
-from adhere.settings import DPOSettings, RunSettings, SFTSettings
+from adhere.settings import DPOSettings, Method, RunSettings, SFTSettings
 from adhere.train import (
     TrainingResult,
     check_training,
@@ -161,11 +161,16 @@ def test_full_preference_tuning_starts_at_its_reference(
 
 
 def test_the_learning_rate_follows_the_tuning_unless_it_is_given() -> None:
-    assert SFTSettings().peak_rate == 4e-4
-    assert DPOSettings().peak_rate == 1e-4
-    assert SFTSettings(tuning="qlora").peak_rate == 4e-4
-    assert DPOSettings(tuning="full").peak_rate == pytest.approx(1e-5)
-    assert SFTSettings(tuning="full", learning_rate=4e-4).peak_rate == 4e-4
+    small = 134_515_008
+    assert SFTSettings().peak_rate(small) == 4e-4
+    assert SFTSettings(tuning="qlora").peak_rate(small) == 4e-4
+    assert DPOSettings(tuning="full").peak_rate(small) == pytest.approx(3e-5)
+    assert SFTSettings(tuning="full", learning_rate=4e-4).peak_rate(small) == 4e-4
+
+
+def test_only_dpo_with_the_likelihood_term_is_trained_at_the_higher_rate() -> None:
+    rates = {method: DPOSettings(method=method).peak_rate(1) for method in get_args(Method)}
+    assert rates == {"dpo+nll": 3e-4, "dpo": 1e-4, "ipo": 1e-4, "kto": 1e-4}
 
 
 def test_the_adapter_has_the_rank_and_alpha_that_were_asked_for(

@@ -6,8 +6,9 @@ made from these classes, so a setting is described here and nowhere else.
 
 import difflib
 import tomllib
+from bisect import bisect_left
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -115,6 +116,12 @@ class CurateSettings(Settings):
     """Largest ratio of the longer to the shorter answer of a pair."""
 
 
+SIZES = (1_000_000_000, 13_000_000_000)
+"""Up to so many parameters a model is a small or a middle one."""
+Rates = tuple[float, float, float]
+"""Learning rates of a small, a middle and a large model."""
+
+
 class TrainSettings(Settings):
     """What every training has to be told."""
 
@@ -123,8 +130,8 @@ class TrainSettings(Settings):
     tuning: Literal["lora", "qlora", "full"] = "lora"
     """`lora` trains an adapter, `qlora` the same over 4-bit weights (CUDA only), `full` all."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Peak; by default 4e-4 (DPO 1e-4), half of it above 1 billion parameters, a quarter above 13,
-    and a tenth when tuning is `full`."""
+    """Peak; by default as the model's size, the tuning and in DPO the method want it
+    (docs/training.md)."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Rows an optimiser step."""
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
@@ -143,8 +150,6 @@ class TrainSettings(Settings):
     seed: int = 0
     """Of the rows' order and the adapter's first weights."""
 
-    lora_rate: ClassVar[float] = 4e-4
-
     @field_validator("micro_batch_size")
     @classmethod
     def _divides(cls, rows: int | None, others: ValidationInfo) -> int | None:
@@ -155,14 +160,23 @@ class TrainSettings(Settings):
         return rows
 
     @property
-    def peak_rate(self) -> float:
-        """The learning rate after warm-up; without one given, that of a small model.
+    def lora_rates(self) -> Rates:
+        """Of an adapter, where none is given.
 
-        `adhere.train.plan` lowers it for larger ones. Full tuning wants about a tenth of LoRA's
-        (Schulman et al. 2025, "LoRA Without Regret").
+        A larger model wants a lower rate (Schulman et al. 2025, "LoRA Without Regret"). The
+        last two are QLoRA's own (Dettmers et al. 2023, arXiv 2305.14314, table 9); that the
+        first ends at a billion is our choice.
         """
-        default = self.lora_rate / 10 if self.tuning == "full" else self.lora_rate
-        return self.learning_rate or default
+        return 4e-4, 2e-4, 1e-4
+
+    def peak_rate(self, parameters: int) -> float:
+        """The learning rate after warm-up, of a model with so many parameters.
+
+        Full tuning wants about a tenth of LoRA's (Schulman et al. 2025); of SFT's that is the
+        2e-5 of Zephyr's in the alignment handbook.
+        """
+        rate = self.lora_rates[bisect_left(SIZES, parameters)]
+        return self.learning_rate or (rate / 10 if self.tuning == "full" else rate)
 
 
 class MidtrainSettings(TrainSettings):
@@ -199,10 +213,13 @@ class SFTSettings(AnswerSettings):
     """JSONL file of them, rows {"question", "answer"}; without, the student's own answers."""
 
 
+Method = Literal["dpo", "dpo+nll", "ipo", "kto"]
+
+
 class DPOSettings(AnswerSettings):
     """Preference optimisation on the pairs."""
 
-    method: Literal["dpo", "dpo+nll", "ipo", "kto"] = "dpo+nll"
+    method: Method = "dpo+nll"
     """The loss: docs/training.md says when to take which."""
     beta: Annotated[float, Field(gt=0)] | None = None
     """Strength of the tie to the reference; by default 0.1 (Rafailov et al. 2023, arXiv
@@ -210,8 +227,16 @@ class DPOSettings(AnswerSettings):
     nll_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the likelihood of the chosen answer beside the DPO loss, in `dpo+nll`."""
 
-    # Below SFT's, so that the likelihood of good answers does not collapse.
-    lora_rate: ClassVar[float] = 1e-4
+    @property
+    def lora_rates(self) -> Rates:
+        """Below SFT's, so that the likelihood of good answers does not collapse.
+
+        The first was measured with SmolLM2-135M (docs/training.md): what holds the likelihood of
+        the chosen answers bears three times the rate. The others are a quarter of SFT's; the
+        alignment handbook takes less (5e-6 with QLoRA), for tens of thousands of pairs where a
+        document makes hundreds.
+        """
+        return 3e-4 if self.method == "dpo+nll" else 1e-4, 5e-5, 2.5e-5
 
     @property
     def strength(self) -> float:

@@ -12,16 +12,6 @@ from adhere.settings import TrainSettings
 from adhere.train import loading
 from adhere.train.memory import MARGIN, Needed, Shape, free_bytes, needed, of_each
 
-RATES = ((1_000_000_000, 1.0), (13_000_000_000, 0.5))
-"""Up to how many parameters which share of the settings' rate is taken; above, a quarter.
-
-A larger model wants a lower rate (Schulman et al. 2025, "LoRA Without Regret"). With 4e-4 as the
-whole, these are QLoRA's own: 2e-4 up to 13 billion parameters and 1e-4 above (Dettmers et al. 2023,
-arXiv 2305.14314, table 9); that 4e-4 ends at a billion is our choice. A tenth of that, for full
-tuning, is the 2e-5 of Zephyr's SFT in the alignment handbook. DPO has a quarter of SFT's at every
-size; the handbook takes less (5e-6 with QLoRA), for tens of thousands of pairs where a document
-makes hundreds.
-"""
 SMALL = 134_515_008
 """Parameters of SmolLM2-135M, the student that comes by default."""
 SECONDS_A_TOKEN, WITHOUT_BF16 = 0.0022, 3.7
@@ -121,10 +111,9 @@ def recommended(
     divisors = [rows for rows in range(batch, 0, -1) if batch % rows == 0]
     fitting = (rows for rows in divisors if need(rows).total <= machine.free)
     micro_batch = settings.micro_batch_size or next(fitting, 1)
-    share = next((share for most, share in RATES if shape.parameters <= most), 0.25)
     return Plan(
         tuning=settings.tuning,
-        learning_rate=settings.learning_rate or settings.peak_rate * share,
+        learning_rate=settings.peak_rate(shape.parameters),
         batch=batch,
         micro_batch=micro_batch,
         need=need(micro_batch),
