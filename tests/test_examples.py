@@ -100,8 +100,8 @@ def test_a_dry_run_says_how_each_training_would_be_done(
     lines = said.split("Trainings, with rows as long as they may be:\n")[1].splitlines()
     assert [line.split(";")[0] for line in lines[:4]] == [
         "- sft: lora, learning rate 0.0004, steps of 8 rows, at once",
-        "- dpo: full, learning rate 1e-05, steps of 8 rows, 2 at a time",
-        "- dpo-alone: full, learning rate 1e-05, steps of 8 rows, 2 at a time",
+        "- dpo: full, learning rate 3e-05, steps of 8 rows, 2 at a time",
+        "- dpo-alone: full, learning rate 3e-05, steps of 8 rows, 2 at a time",
         "- document-lm: lora, learning rate 0.0004, steps of 8 rows, at once",
     ]
     assert all("of memory (" in line and "GB free." in line for line in lines[:4])

@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup
 from conftest import DOCUMENT, ON, SCRIPT, adhere, flags
 
 from adhere import pipeline
-from adhere.bench import Bench
+from adhere.bench import STUDENT, Bench
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import EngineError, InputError, SettingsError, UnreachableError
 from adhere.forecast import forecast
@@ -489,7 +489,8 @@ def test_a_manifest_says_what_a_stage_was_made_of(finished: Path) -> None:
         assert manifest.seconds >= 0
         assert "adhere" in manifest.versions
         if stage.after:
-            assert set(manifest.inputs) == set(stage.after) & set(ON)
+            weights = {STUDENT} if {"models", STUDENT} & set(stage.settings) else set()
+            assert set(manifest.inputs) == set(stage.after) & set(ON) | weights
         else:
             assert list(manifest.inputs) == [str(DOCUMENT)]
 
@@ -642,7 +643,7 @@ def test_a_stage_that_is_switched_off_is_neither_run_nor_in_the_way(run: Path) -
     assert stale(run, without) == later[1:]
     made = read_manifest(run / "sft")
     assert made is not None
-    assert set(made.inputs) == {"curate"}
+    assert set(made.inputs) == {"curate", STUDENT}
     # Switched on again, what does not read from it is out of date.
     assert state(run, saved(run), "midtrain") == "up to date"
     assert state(run, saved(run), "sft") == "out of date"
@@ -677,7 +678,7 @@ def test_rewritings_are_read_beside_the_text_and_can_be_traced(run: Path) -> Non
     assert bare is not None
     assert read is not None
     assert read.facts["tokens"] > bare.facts["tokens"]
-    assert set(read.inputs) == {"ingest", "rewrite"}
+    assert set(read.inputs) == {"ingest", "rewrite", STUDENT}
 
     for one in read_records(run / "rewrite/rewritings.jsonl", Rewriting):
         trail = trace(read_run(run), one.id)
