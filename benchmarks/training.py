@@ -48,6 +48,7 @@ from adhere.train import Task, train_dpo, train_sft
 from adhere.train.libraries import training_libraries
 from adhere.train.loading import load_tokenizer
 from adhere.train.plan import SMALL
+from adhere.train.rates import peak_rate
 from adhere.train.rows import Row, answer_row, fit
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "code-of-conduct.md"
@@ -181,7 +182,7 @@ def same_for_both(settings: TrainSettings) -> dict[str, Any]:
     return {
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.batch_size,
-        "learning_rate": settings.peak_rate(SMALL),
+        "learning_rate": peak_rate(settings, SMALL),
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
         "lora_r": settings.lora_rank,

@@ -28,6 +28,7 @@ from adhere.train import (
 from adhere.train.balance import balanced
 from adhere.train.general import general_rows
 from adhere.train.preferences import unpaired
+from adhere.train.rates import peak_rate
 from adhere.train.rows import answer_row
 
 SFT = SFTSettings(epochs=2, batch_size=8, lora_rank=4, learning_rate=1e-2)
@@ -162,14 +163,14 @@ def test_full_preference_tuning_starts_at_its_reference(
 
 def test_the_learning_rate_follows_the_tuning_unless_it_is_given() -> None:
     small = 134_515_008
-    assert SFTSettings().peak_rate(small) == 4e-4
-    assert SFTSettings(tuning="qlora").peak_rate(small) == 4e-4
-    assert DPOSettings(tuning="full").peak_rate(small) == pytest.approx(3e-5)
-    assert SFTSettings(tuning="full", learning_rate=4e-4).peak_rate(small) == 4e-4
+    assert peak_rate(SFTSettings(), small) == 4e-4
+    assert peak_rate(SFTSettings(tuning="qlora"), small) == 4e-4
+    assert peak_rate(DPOSettings(tuning="full"), small) == pytest.approx(3e-5)
+    assert peak_rate(SFTSettings(tuning="full", learning_rate=4e-4), small) == 4e-4
 
 
 def test_only_dpo_with_the_likelihood_term_is_trained_at_the_higher_rate() -> None:
-    rates = {method: DPOSettings(method=method).peak_rate(1) for method in get_args(Method)}
+    rates = {method: peak_rate(DPOSettings(method=method), 1) for method in get_args(Method)}
     assert rates == {"dpo+nll": 3e-4, "dpo": 1e-4, "ipo": 1e-4, "kto": 1e-4}
 
 

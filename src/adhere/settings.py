@@ -6,7 +6,6 @@ made from these classes, so a setting is described here and nowhere else.
 
 import difflib
 import tomllib
-from bisect import bisect_left
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -116,12 +115,6 @@ class CurateSettings(Settings):
     """Largest ratio of the longer to the shorter answer of a pair."""
 
 
-SIZES = (1_000_000_000, 13_000_000_000)
-"""Up to so many parameters a model is a small or a middle one."""
-Rates = tuple[float, float, float]
-"""Learning rates of a small, a middle and a large model."""
-
-
 class TrainSettings(Settings):
     """What every training has to be told."""
 
@@ -158,25 +151,6 @@ class TrainSettings(Settings):
             told = {"batch": batch}
             raise PydanticCustomError("micro", "it must divide batch_size, {batch}", told)
         return rows
-
-    @property
-    def lora_rates(self) -> Rates:
-        """Of an adapter, where none is given.
-
-        A larger model wants a lower rate (Schulman et al. 2025, "LoRA Without Regret"). The
-        last two are QLoRA's own (Dettmers et al. 2023, arXiv 2305.14314, table 9); that the
-        first ends at a billion is our choice.
-        """
-        return 4e-4, 2e-4, 1e-4
-
-    def peak_rate(self, parameters: int) -> float:
-        """The learning rate after warm-up, of a model with so many parameters.
-
-        Full tuning wants about a tenth of LoRA's (Schulman et al. 2025); of SFT's that is the
-        2e-5 of Zephyr's in the alignment handbook.
-        """
-        rate = self.lora_rates[bisect_left(SIZES, parameters)]
-        return self.learning_rate or (rate / 10 if self.tuning == "full" else rate)
 
 
 class MidtrainSettings(TrainSettings):
@@ -226,17 +200,6 @@ class DPOSettings(AnswerSettings):
     2305.18290), and 1 in `ipo`, which then aims at a margin of half a nat a token."""
     nll_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the likelihood of the chosen answer beside the DPO loss, in `dpo+nll`."""
-
-    @property
-    def lora_rates(self) -> Rates:
-        """Below SFT's, so that the likelihood of good answers does not collapse.
-
-        The first was measured with SmolLM2-135M (docs/training.md): what holds the likelihood of
-        the chosen answers bears three times the rate. The others are a quarter of SFT's; the
-        alignment handbook takes less (5e-6 with QLoRA), for tens of thousands of pairs where a
-        document makes hundreds.
-        """
-        return 3e-4 if self.method == "dpo+nll" else 1e-4, 5e-5, 2.5e-5
 
     @property
     def strength(self) -> float:

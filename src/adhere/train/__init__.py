@@ -26,7 +26,7 @@ from adhere.train.general import (
     own_answers,
     read_general,
 )
-from adhere.train.libraries import LIBRARIES, missing_library, training_libraries
+from adhere.train.libraries import LIBRARIES, missing_library, tracked, training_libraries
 from adhere.train.loading import load_policy, load_tokenizer, tuning_problems
 from adhere.train.memory import shape_of
 from adhere.train.plan import SMALL, in_words, recommended, seconds_a_token, this_machine
@@ -42,7 +42,6 @@ from adhere.train.session import (
     prepare,
     run,
     start,
-    tracked,
 )
 from adhere.train.text import Budget, windows
 
@@ -168,7 +167,7 @@ def train_text(
     takes its number of steps whatever the settings' epochs, and the windows are made
     as long as its tokens allow. Resumes and raises as `train_sft` does.
     """
-    with training_libraries(), tracked(task):
+    with training_libraries(), tracked(task.folder, task.stage):
         return _next_token(start(partial(_text_work, texts, task, budget)))
 
 
@@ -218,7 +217,7 @@ def train_sft(
         )
     rows += mixed_in
     probes = [(x.id, answer_row(x.question, completion=x.reference)) for x in held_out]
-    with training_libraries(), tracked(task):
+    with training_libraries(), tracked(task.folder, task.stage):
         work = start(partial(prepare, task, rows, probes))
         # Early stopping does what the alarm would ask for, and keeps the best checkpoint.
         alarms = () if task.settings.early_stopping else (overfitting,)
@@ -262,7 +261,7 @@ def train_dpo(
         for x in held_out
         if x.contrast is not None
     ]
-    with training_libraries(), tracked(task):
+    with training_libraries(), tracked(task.folder, task.stage):
         work = start(partial(_pair_work, task, rows, probes))
         task.progress.note(f"{task.stage}: the reference's log-likelihoods first.")
         tokens = answer_length(work.tokenizer, work.rows)

@@ -8,6 +8,7 @@ import platform
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from adhere.errors import EngineError, MissingExtraError
@@ -66,6 +67,23 @@ def training_libraries() -> Generator[None]:
                 f"A checkpoint could not be written: {str(error).splitlines()[0]}. Is the disk "
                 "full? Free some space; then the same command goes on."
             ) from error
+
+
+@contextmanager
+def tracked(folder: Path, stage: str) -> Generator[None]:
+    """In this block a trainer's logs for TensorBoard go beside the stage's folder.
+
+    Not into it, since what is in it is hashed. The variable is read where a trainer is built.
+    """
+    name = "TENSORBOARD_LOGGING_DIR"
+    before = os.environ.get(name)
+    os.environ[name] = str(folder.parent / "tracking" / stage)
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _silence() -> None:

@@ -11,6 +11,7 @@ from adhere.processes import is_sharded, process_count
 from adhere.settings import TrainSettings
 from adhere.train import loading
 from adhere.train.memory import MARGIN, Needed, Shape, free_bytes, needed, of_each
+from adhere.train.rates import peak_rate
 
 SMALL = 134_515_008
 """Parameters of SmolLM2-135M, the student that comes by default."""
@@ -113,7 +114,7 @@ def recommended(
     micro_batch = settings.micro_batch_size or next(fitting, 1)
     return Plan(
         tuning=settings.tuning,
-        learning_rate=settings.peak_rate(shape.parameters),
+        learning_rate=peak_rate(settings, shape.parameters),
         batch=batch,
         micro_batch=micro_batch,
         need=need(micro_batch),

@@ -2,10 +2,9 @@
 
 import json
 import math
-import os
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -326,23 +325,6 @@ def run(trainer: Any, work: Work) -> TrainingResult:
         plan=work.plan,
         alarms=alarms,
     )
-
-
-@contextmanager
-def tracked(task: Task[TrainSettings]) -> Generator[None]:
-    """In this block a trainer's logs for TensorBoard go beside the stage's folder.
-
-    Not into it, since what is in it is hashed. The variable is read where a trainer is built.
-    """
-    name = "TENSORBOARD_LOGGING_DIR"
-    before = os.environ.get(name)
-    os.environ[name] = str(task.folder.parent / "tracking" / task.stage)
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
 
 
 def _write_curve(trainer: Any, folder: Path) -> Curve:
