@@ -10,11 +10,13 @@ from adhere.bench import Bench
 from adhere.errors import AdhereError, InputError
 from adhere.forecast import (
     KEPT,
+    Forecast,
     _asked_for_rows,
     _asked_of_systems,
     _rows_made,
     forecast,
     lacking,
+    read_texts,
     unasked,
 )
 from adhere.progress import NoProgress
@@ -25,20 +27,24 @@ from adhere.train.memory import shape_of
 from adhere.train.plan import Machine
 
 
+def rows_of(run: Path, settings: RunSettings) -> list[Forecast]:
+    return forecast(run, settings, read_texts(run, settings))
+
+
 def requests(run: Path, settings: RunSettings) -> dict[str, int]:
     return {
         row.stage: int(row.requests.removeprefix("about ").replace(",", ""))
-        for row in forecast(run, settings)
+        for row in rows_of(run, settings)
         if row.requests
     }
 
 
 def test_there_is_a_row_for_every_stage_in_order(tmp_path: Path, run_settings: RunSettings) -> None:
-    rows = forecast(tmp_path, run_settings)
+    rows = rows_of(tmp_path, run_settings)
     assert [row.stage for row in rows] == list(STAGES)
     assert all(row.what == STAGES[row.stage].does for row in rows if row.stage in ON)
     off = run_settings.merge({"midtrain": {"enabled": False}}, "test")
-    assert [row.stage for row in forecast(tmp_path, off) if row.what == "off"] == [
+    assert [row.stage for row in rows_of(tmp_path, off) if row.what == "off"] == [
         "rewrite",
         "midtrain",
     ]
@@ -88,8 +94,8 @@ def test_a_training_is_forecast_by_the_rows_that_there_are(
     settings = RunSettings.read(finished / "run.toml").merge({"sft": {"epochs": 7}}, "test")
     curate = read_manifest(finished / "curate")
     assert curate is not None
-    rows = {row.stage: row for row in forecast(finished, settings)}
-    guesses = {row.stage: row for row in forecast(tmp_path, settings)}
+    rows = {row.stage: row for row in rows_of(finished, settings)}
+    guesses = {row.stage: row for row in rows_of(tmp_path, settings)}
     assert rows["curate"].what == "up to date"
     guessed = guesses["clauses"].requests  # one a sentence
     clauses = round(0.7 * int(guessed.removeprefix("about ")))
@@ -102,8 +108,8 @@ def test_more_of_everything_takes_longer(tmp_path: Path, run_settings: RunSettin
     more = run_settings.merge(
         {"generate": {"examples": 9, "pairs": 9, "probes": 3}, "dpo": {"epochs": 5}}, "test"
     )
-    before = {row.stage: row.seconds for row in forecast(tmp_path, run_settings)}
-    after = {row.stage: row.seconds for row in forecast(tmp_path, more)}
+    before = {row.stage: row.seconds for row in rows_of(tmp_path, run_settings)}
+    after = {row.stage: row.seconds for row in rows_of(tmp_path, more)}
     for name in ("generate", "curate", "sft", "dpo", "dpo-alone", "document-lm", "evaluate"):
         assert after[name] > before[name]
     assert after["clauses"] == before["clauses"]
@@ -114,7 +120,7 @@ def test_the_opponents_training_takes_as_long_as_all_those_behind_the_model(
 ) -> None:
     for enabled in (True, False):
         settings = run_settings.merge({"midtrain": {"enabled": enabled}}, "test")
-        rows = {row.stage: row.seconds for row in forecast(tmp_path, settings)}
+        rows = {row.stage: row.seconds for row in rows_of(tmp_path, settings)}
         assert rows["document-lm"] == pytest.approx(
             sum(rows[name] or 0 for name in ("midtrain", "sft", "dpo"))
         )
@@ -129,7 +135,7 @@ def test_an_embedded_teacher_takes_longer_on_a_cpu_without_bfloat16(
 
     def generating(settings: RunSettings, *, able: bool) -> float:
         monkeypatch.setattr("adhere.forecast.cpu_has_bfloat16", lambda: able)
-        rows = {row.stage: row.seconds for row in forecast(tmp_path, settings)}
+        rows = {row.stage: row.seconds for row in rows_of(tmp_path, settings)}
         return rows["generate"] or 0
 
     assert generating(here, able=False) == pytest.approx(3.5 * generating(here, able=True))
@@ -140,7 +146,7 @@ TRAININGS = [name for name, stage in STAGES.items() if stage.resumes]
 
 
 def trainings(settings: RunSettings, folder: Path) -> list[float | None]:
-    return [row.seconds for row in forecast(folder, settings) if row.stage in TRAININGS]
+    return [row.seconds for row in rows_of(folder, settings) if row.stage in TRAININGS]
 
 
 def test_a_training_takes_as_long_as_its_model_is_large(
@@ -169,11 +175,11 @@ def test_how_long_a_training_takes_on_a_gpu_is_not_known(
 
 
 def test_what_is_up_to_date_takes_no_time(finished: Path, run_settings: RunSettings) -> None:
-    rows = [row for row in forecast(finished, run_settings) if row.stage in ON]
+    rows = [row for row in rows_of(finished, run_settings) if row.stage in ON]
     assert {(row.what, row.requests, row.seconds) for row in rows} == {("up to date", "", 0.0)}
     changed = run_settings.merge({"evaluate": {"retrieved": 1}}, "test")
     todo = [
-        row.stage for row in forecast(finished, changed) if row.what not in ("up to date", "off")
+        row.stage for row in rows_of(finished, changed) if row.what not in ("up to date", "off")
     ]
     assert todo == ["evaluate", "report"]
 
@@ -229,4 +235,4 @@ def test_all_that_is_wrong_is_said_and_what_can_be_fetched_is_not(
 
 def test_a_document_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.md: no such file"):
-        forecast(tmp_path, RunSettings(documents=("none.md",)))
+        rows_of(tmp_path, RunSettings(documents=("none.md",)))

@@ -19,7 +19,7 @@ from adhere import pipeline
 from adhere.bench import STUDENT, Bench
 from adhere.engines.scripted import ScriptedEngine
 from adhere.errors import EngineError, InputError, SettingsError, UnreachableError
-from adhere.forecast import forecast
+from adhere.forecast import read_texts
 from adhere.pipeline import MOST_FAILED, describe, run_stages, standings
 from adhere.progress import NoProgress
 from adhere.records import Clause, Completion, Document, Request, Rewriting
@@ -176,7 +176,7 @@ def test_a_run_is_not_made_of_its_own_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is the run's own folder"):
         run_stages(tmp_path, settings, NoProgress())
     with pytest.raises(InputError, match="is the run's own folder"):
-        forecast(tmp_path, settings)
+        read_texts(tmp_path, settings)
     assert [path.name for path in tmp_path.iterdir()] == ["a.md"]
 
 

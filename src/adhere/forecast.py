@@ -109,12 +109,9 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def forecast(run: Path, settings: RunSettings, texts: Texts | None = None) -> list[Forecast]:
-    """One row a stage, by the clauses and rows that there are, else by what is to be expected.
-
-    `texts` where they were read already. Raises InputError for documents that cannot be read.
-    """
-    documents, passages = texts or read_texts(run, settings)
+def forecast(run: Path, settings: RunSettings, texts: Texts) -> list[Forecast]:
+    """One row a stage, by the clauses and rows that there are, else by what is to be expected."""
+    documents, passages = texts
     language = {document.id: document.language for document in documents}
     sentences = len(candidates(passages, language))
     stood = standings(run, settings)
